@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Dataplane is what the engine needs of the packet programs: one desired state goes in, and the implementation finds
+// out what differs from the kernel's and changes that. It is implemented by control/dataplane on top of maps and loader.
+type Dataplane interface {
+	// Sync makes the programs and maps hold exactly want: entries are added before others are removed, flows of
+	// whatever was removed are stale at once, programs are attached to every interface named in want and detached
+	// from every other. It is idempotent; after an error the next Sync continues where it stopped.
+	Sync(ctx context.Context, want *DataplaneState) error
+	// Collect deletes flows that have been idle for longer than their timeout and reports how many went.
+	Collect(ctx context.Context) (int, error)
+	// Flush deletes all flows that match, and reports how many flows (not entries) went.
+	Flush(ctx context.Context, match func(Flow) bool) (int, error)
+	// Flows calls yield for every flow until it returns false.
+	Flows(ctx context.Context, yield func(Flow) bool) error
+	// Drops returns the drop counters that are not zero, summed over CPUs.
+	Drops(ctx context.Context) ([]DropCount, error)
+}
+
+// DataplaneState is everything that the packet programs know of the host. Addresses are plain (never v4-mapped).
+type DataplaneState struct {
+	Networks  []DataplaneNetwork
+	Endpoints []DataplaneEndpoint
+	Published []DataplanePort
+	Uplinks   []DataplaneUplink
+	// Locals are the prefixes that the host's local routing table delivers to the host itself (type RTN_LOCAL).
+	Locals []netip.Prefix
+	// HostPorts are ports inside the NAT pool that sockets of the host are bound to.
+	HostPorts []HostPort
+}
+
+// DataplaneNetwork is a network as the packet programs see it.
+type DataplaneNetwork struct {
+	ID           uint32 // 1..65535, stable for the life of the network
+	BridgeIndex  int
+	BridgeMAC    net.HardwareAddr
+	Subnets      []netip.Prefix // at most one a family
+	Gateways     []netip.Addr   // the bridge's own addresses, at most one a family; none when the bridge has no address
+	MTU          int
+	Internal     bool
+	NoICC        bool // containers of the network may not talk to each other directly
+	Masquerade4  bool
+	Masquerade6  bool
+	SNAT4, SNAT6 netip.Addr // fixed source address instead of the egress route's; invalid: masquerade
+}
+
+// DataplaneEndpoint is one container's attachment to one network.
+type DataplaneEndpoint struct {
+	Network   uint32
+	HostIndex int // ifindex of the host end of the veth
+	MAC       net.HardwareAddr
+	Addrs     []netip.Addr // at most one a family
+	// Incarnation changes whenever the endpoint is a new one: flows of another incarnation are stale.
+	Incarnation string
+}
+
+// DataplanePort is one published port: what arrives for HostIP:HostPort goes to Target.
+type DataplanePort struct {
+	HostIP   netip.Addr // unspecified (0.0.0.0 or ::) for every address of that family
+	HostPort uint16
+	Proto    uint8          // IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP
+	Target   netip.AddrPort // the container's; an IPv4 target of an IPv6 HostIP is served to processes of the host only
+	// Incarnation as in DataplaneEndpoint.
+	Incarnation string
+}
+
+// DataplaneUplink is an interface that leads out of the host.
+type DataplaneUplink struct {
+	Index    int
+	Ethernet bool // false: no link-layer header (tun, wireguard)
+	MTU      int
+	Addrs    []netip.Addr // preferred first; used where the kernel cannot name a route's preferred source
+}
+
+// HostPort is a port a socket of the host is bound to.
+type HostPort struct {
+	Proto uint8
+	Port  uint16
+}
+
+// Flow is one NAT session: a pair of entries in the flow table.
+type Flow struct {
+	Proto            string // tcp, udp, icmp, ipv6-icmp
+	Kind             string // published, masquerade, hairpin, routed, host
+	Original         Tuple  // as the initiator sends
+	Reply            Tuple  // as the answering side sends
+	State            string
+	Network          uint32
+	Packets, Bytes   uint64 // in the original direction
+	RPackets, RBytes uint64 // in the reply direction
+	Idle             time.Duration
+	Timeout          time.Duration
+	Stale            bool
+}
+
+// Tuple is a packet's addresses and ports; an ICMP echo has its identifier as source port.
+type Tuple struct{ Src, Dst netip.AddrPort }
+
+// DropCount is one drop counter.
+type DropCount struct {
+	Hook, Reason string
+	Packets      uint64
+	Bytes        uint64
+}
