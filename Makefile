@@ -1,0 +1,108 @@
+# Plain `make` lists the targets. Building needs Go alone; `sudo make test` and
+# `sudo make demo` fetch what else they need from Debian.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# sudo resets PATH, and Go's own installer puts Go here.
+export PATH := $(PATH):/usr/local/go/bin
+# root's git may refuse to look into a clone that somebody else owns.
+export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=%,$(GOFLAGS))
+
+BINARIES := vethwayd vethway vethway-bench
+
+##@ Build
+
+.PHONY: build
+build: ## build bin/vethwayd, bin/vethway and bin/vethway-bench (needs Go alone)
+	@for b in $(BINARIES); do \
+		echo "build bin/$$b"; \
+		CGO_ENABLED=0 go build -trimpath -o bin/$$b ./cmd/$$b; \
+	done
+	@.ci/own bin
+
+.PHONY: generate
+generate: ## compile the BPF programs and their Go mirror again (clang-19)
+	@.ci/deps generate
+	go generate ./bpf
+	@.ci/own bpf
+
+.PHONY: generate-check
+generate-check: generate ## fail if what is generated differs from what is committed
+	@.ci/unchanged bpf
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
+
+##@ Try it
+
+.PHONY: demo
+demo: build ## show it at work in throw-away namespaces (root)
+	@.ci/root demo
+	@.ci/deps test
+	@bash test/demo/demo.sh
+
+.PHONY: run
+run: build ## run the daemon on this machine until Ctrl-C (root)
+	@.ci/root run
+	bin/vethwayd
+
+.PHONY: bench
+bench: build ## measure against iptables and plain routing, about ten minutes (root)
+	@.ci/root bench
+	@.ci/deps test
+	bin/vethway-bench run
+
+##@ Check
+
+.PHONY: test
+test: ## run every test; STRICT=1 makes a skip a failure (root)
+	@.ci/root test
+	@.ci/deps test
+	@mkdir -p bin; rm -f bin/compliance.jsonl
+	@VETHWAY_COMPLIANCE=$(CURDIR)/bin/compliance.jsonl \
+		go run ./test/internal/gotest -p 1 -timeout 25m ./...
+	@.ci/own bin
+
+.PHONY: test-unit
+test-unit: ## run the tests that need neither root nor the kernel
+	@STRICT= go run ./test/internal/gotest -short ./...
+
+.PHONY: test-race
+test-race: ## the same under the race detector (gcc)
+	@STRICT= CGO_ENABLED=1 go run ./test/internal/gotest -race -short ./...
+
+.PHONY: compliance
+compliance: test ## run the tests, then write test/compliance.json and the table in test/README.md
+	@go run ./test/internal/compliance -results bin/compliance.jsonl -write
+	@.ci/own test
+
+.PHONY: fmt
+fmt: ## format Go and C
+	@.ci/deps lint
+	gofmt -s -w $$(.ci/sources go)
+	@.ci/sources c | xargs --no-run-if-empty clang-format-19 -i
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, clang-format and shellcheck
+	@.ci/deps lint
+	@.ci/lint
+
+.PHONY: ci
+ci: ## everything that continuous integration runs (root)
+	@bash .ci/run
+
+##@ Set up
+
+.PHONY: deps
+deps: ## install every Debian package that some target needs, if missing (root)
+	@.ci/deps test generate lint
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
