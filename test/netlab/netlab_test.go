@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netlab
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := CheckLeaks(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// needRoot skips, which STRICT=1 makes a failure.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("STRICT") == "1" {
+		t.Fatal("needs root to make network namespaces")
+	}
+	t.Skip("needs root to make network namespaces")
+}
+
+func TestWhoAmI(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	topo := Must(t, Config{})
+	MustWhoami(t, topo.Host, 8080)
+	for _, host := range []netip.Addr{topo.Host4, topo.Host6} {
+		for _, tc := range []struct {
+			network string
+			opts    WhoAmIOptions
+		}{
+			{"tcp", WhoAmIOptions{}},
+			{"tcp", WhoAmIOptions{Source: netip.AddrPortFrom(netip.Addr{}, 40000)}},
+			{"udp", WhoAmIOptions{}},
+			{"udp", WhoAmIOptions{Unconnected: true}},
+			{"udp", WhoAmIOptions{Unconnected: true, Source: netip.AddrPortFrom(netip.Addr{}, 40000)}},
+		} {
+			addr := netip.AddrPortFrom(host, 8080)
+			seen, err := WhoAmI(t.Context(), topo.Remote, tc.network, addr, tc.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if seen.Peer.Addr() != topo.RemoteAddr(host) || seen.Local != addr || seen.ClientPeer != addr || seen.Server != "lab-host" {
+				t.Errorf("%s to %s: %s", tc.network, addr, seen)
+			}
+			if want := tc.opts.Source.Port(); want != 0 && seen.Peer.Port() != want {
+				t.Errorf("%s to %s: %s, want port %d", tc.network, addr, seen, want)
+			}
+		}
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	topo := Must(t, Config{})
+	MustWhoami(t, topo.Host, 8080)
+	for _, network := range []string{"tcp", "udp"} {
+		if got := Try(t.Context(), topo.Remote, network, netip.AddrPortFrom(topo.Host4, 8080), time.Second); got != OK {
+			t.Errorf("%s to an open port: %s", network, got)
+		}
+		if got := Try(t.Context(), topo.Remote, network, netip.AddrPortFrom(topo.Host6, 8081), time.Second); got != Refused {
+			t.Errorf("%s to a closed port: %s", network, got)
+		}
+		if got := Try(t.Context(), topo.Remote, network, netip.MustParseAddrPort("172.30.1.2:80"), time.Second); got != Unreachable {
+			t.Errorf("%s to where there is no route: %s", network, got)
+		}
+		if got := Try(t.Context(), topo.Host, network, netip.MustParseAddrPort("203.0.113.9:80"), 100*time.Millisecond); got != TimesOut && got != Unreachable {
+			t.Errorf("%s to silence: %s", network, got)
+		}
+	}
+}
