@@ -76,9 +76,10 @@ test-race: ## the same under the race detector (gcc)
 	@STRICT= CGO_ENABLED=1 go run ./test/internal/gotest -race -short ./...
 
 .PHONY: compliance
-compliance: test ## run the tests, then write test/compliance.json and the table in test/README.md
-	@go run ./test/internal/compliance -results bin/compliance.jsonl -write
-	@.ci/own test
+compliance: ## run the tests, then write test/compliance.json and the table in test/README.md (root)
+	@status=0; $(MAKE) test || status=$$?; \
+		go run ./test/internal/compliance -results bin/compliance.jsonl -write || status=$$?; \
+		.ci/own test; exit $$status
 
 .PHONY: fmt
 fmt: ## format Go and C
