@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// Datagrams that one system call moves; it hides the call's own cost, which is the same for every way.
+	batchSize   = 32
+	maxDatagram = 1400
+)
+
+// mmsghdr is the kernel's; x/sys has no name for it.
+type mmsghdr struct {
+	header unix.Msghdr
+	length uint32
+	_      uint32
+}
+
+// batch is a row of message headers over one row of buffers.
+type batch struct {
+	headers [batchSize]mmsghdr
+	vectors [batchSize]unix.Iovec
+	data    []byte
+}
+
+func newBatch(size int) *batch {
+	b := &batch{data: make([]byte, batchSize*size)}
+	for i := range b.headers {
+		b.vectors[i].Base = &b.data[i*size]
+		b.vectors[i].SetLen(size)
+		b.headers[i].header.Iov = &b.vectors[i]
+		b.headers[i].header.SetIovlen(1)
+	}
+	return b
+}
+
+// move sends or receives as many as the kernel takes or has, and waits only for the first.
+func (b *batch) move(call uintptr, s socket, flags uintptr) (int, error) {
+	for {
+		n, _, errno := unix.RawSyscall6(call, uintptr(s), uintptr(unsafe.Pointer(&b.headers[0])), batchSize, flags, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// flood greets the server, so that the flow is known in both directions to whoever tracks it, and sends without a pause.
+func (s *sample) flood(to *endpoint, _ *meter) error {
+	conn, err := dial(to, sockDatagram)
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	greeting := make([]byte, s.order.Size)
+	if _, err := conn.send(greeting); err != nil {
+		return describe("send greeting", err)
+	}
+	if _, err := conn.receive(greeting); err != nil {
+		return describe("wait for the answer to the greeting", err)
+	}
+	b := newBatch(s.order.Size)
+	for !s.over.Load() {
+		n, err := b.move(unix.SYS_SENDMMSG, conn, 0)
+		if err != nil {
+			return describe("send datagrams", err)
+		}
+		s.sent.Add(uint64(n))
+	}
+	return nil
+}
+
+// collect answers every flow's greeting and counts what follows. One thread receives for all flows.
+func (s *sample) collect(listener socket, m *meter) error {
+	if m != s.meters[0] {
+		return nil
+	}
+	// However this ends, the senders must not wait for it.
+	defer s.over.Store(true)
+	if err := s.greet(listener); err != nil {
+		return err
+	}
+	b := newBatch(s.order.Size)
+	var sentBefore uint64
+	m.begin()
+	for {
+		n, err := b.move(unix.SYS_RECVMMSG, listener, unix.MSG_WAITFORONE)
+		if err != nil {
+			return describe("receive datagrams", err)
+		}
+		warm := m.counting
+		if m.add(n) {
+			s.offered = s.sent.Load() - sentBefore
+			return nil
+		}
+		if !warm && m.counting {
+			sentBefore = s.sent.Load()
+		}
+	}
+}
+
+func (s *sample) greet(listener socket) error {
+	greeting := make([]byte, s.order.Size)
+	for answered := 0; answered < s.order.Flows; {
+		n, from, err := unix.Recvfrom(int(listener), greeting, 0)
+		if err != nil {
+			return describe("wait for a greeting", err)
+		}
+		if err := unix.Sendto(int(listener), greeting[:n], 0, from); err != nil {
+			return fmt.Errorf("answer a greeting: %w", err)
+		}
+		s.sawPeer(addrPort(from))
+		answered++
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+)
+
+// Serve is the subprocess: it carries out the orders that come in, one after the other, until there are no more.
+func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	// The main thread stays out of every namespace and off every CPU list.
+	runtime.LockOSThread()
+	// A collection would wait for threads that sit in raw system calls; it is done between samples instead.
+	debug.SetGCPercent(-1)
+	decoder, encoder := json.NewDecoder(in), json.NewEncoder(out)
+	for ctx.Err() == nil {
+		var order Order
+		if err := decoder.Decode(&order); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read order: %w", err)
+		}
+		reply, err := Run(order)
+		if err != nil {
+			reply = Reply{Error: err.Error()}
+		}
+		if err := encoder.Encode(reply); err != nil {
+			return fmt.Errorf("write reply: %w", err)
+		}
+		runtime.GC()
+	}
+	return ctx.Err()
+}

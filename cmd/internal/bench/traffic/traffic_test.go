@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vethway/vethway/cmd/internal/bench/traffic"
+	"github.com/vethway/vethway/test/netlab"
+)
+
+// The test binary is its own generator.
+const roleVariable = "VETHWAY_BENCH_TRAFFIC_TEST"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleVariable) == "" {
+		os.Exit(m.Run())
+	}
+	if err := traffic.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func startGenerator(t *testing.T) *traffic.Generator {
+	t.Helper()
+	t.Setenv(roleVariable, "generator")
+	g, err := traffic.Start(t.Context(), traffic.Config{Command: []string{os.Args[0]}, Stderr: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+func pair(t *testing.T) (client, server *netlab.Namespace) {
+	t.Helper()
+	for _, ns := range []**netlab.Namespace{&client, &server} {
+		made, err := netlab.NewNamespace(netlab.NamespaceConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := made.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		*ns = made
+	}
+	if err := client.AddVeth("eth0", server, "eth0"); err != nil {
+		t.Fatal(err)
+	}
+	for ns, addrs := range map[*netlab.Namespace][2]string{
+		client: {"192.0.2.1/24", "2001:db8::1/64"},
+		server: {"192.0.2.2/24", "2001:db8::2/64"},
+	} {
+		for _, addr := range addrs {
+			if err := ns.AddAddr("eth0", netip.MustParsePrefix(addr)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return client, server
+}
+
+func TestEveryKindOfTraffic(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("makes network namespaces: needs root")
+	}
+	g := startGenerator(t)
+	client, server := pair(t)
+	cpus, err := traffic.AllowedCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range []traffic.Order{
+		{Kind: traffic.Stream, Flows: 1, Size: 128 << 10},
+		{Kind: traffic.Stream, Flows: 1, Size: 128 << 10, FromServer: true},
+		{Kind: traffic.Stream, Flows: 3, Size: 128 << 10},
+		{Kind: traffic.RequestResponse, Flows: 1, Size: 1},
+		{Kind: traffic.RequestResponse, Flows: 2, Size: 1},
+		{Kind: traffic.ConnectRequestClose, Flows: 1, Size: 1},
+		{Kind: traffic.ConnectRequestClose, Flows: 2, Size: 1},
+		{Kind: traffic.Datagrams, Flows: 1, Size: 64},
+		{Kind: traffic.Datagrams, Flows: 2, Size: 64},
+	} {
+		for family, addrs := range map[int][2]string{4: {"192.0.2.1", "192.0.2.2"}, 6: {"2001:db8::1", "2001:db8::2"}} {
+			for _, used := range [][]int{cpus[len(cpus)-1:], cpus} {
+				name := fmt.Sprintf("%s/%d/reverse=%v/ipv%d/cpus=%d", order.Kind, order.Flows, order.FromServer, family, len(used))
+				t.Run(name, func(t *testing.T) {
+					o := order
+					o.ClientNS, o.ServerNS, o.CPUs = client.Path(), server.Path(), used
+					o.Listen = netip.AddrPortFrom(netip.MustParseAddr(addrs[1]), 5001)
+					o.Dial = o.Listen
+					o.Warmup, o.Duration = 20*time.Millisecond, 50*time.Millisecond
+					reply, err := g.Do(t.Context(), o)
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Logf("%+v", reply)
+					if reply.Rate <= 0 || reply.Seconds < 0.045 || reply.Own <= 0 {
+						t.Errorf("an implausible sample: %+v", reply)
+					}
+					if got := reply.Peer.Addr(); got != netip.MustParseAddr(addrs[0]) {
+						t.Errorf("the server saw %v, want %s", got, addrs[0])
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestAPathThatIsClosedFailsTheSample(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("makes network namespaces: needs root")
+	}
+	g := startGenerator(t)
+	client, server := pair(t)
+	order := traffic.Order{
+		Kind: traffic.RequestResponse, Flows: 1, Size: 1, CPUs: []int{0},
+		ClientNS: client.Path(), ServerNS: server.Path(),
+		Listen: netip.MustParseAddrPort("192.0.2.2:5001"), Dial: netip.MustParseAddrPort("192.0.2.2:5002"),
+		Duration: 50 * time.Millisecond,
+	}
+	if _, err := g.Do(t.Context(), order); err == nil {
+		t.Error("a client that was refused made a sample")
+	}
+	order.Dial = order.Listen
+	if _, err := g.Do(t.Context(), order); err != nil {
+		t.Errorf("the generator did not survive a failed order: %v", err)
+	}
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/cmd/internal/cli/exit"
+)
+
+// lock is held by the one daemon (or uninstall) that works on a state directory. The kernel drops it when the process
+// dies, however it dies.
+type lock struct{ file *os.File }
+
+// acquire locks the state directory; the error carries exit.Running and names the holder.
+func acquire(stateDir string) (*lock, error) {
+	path := filepath.Join(stateDir, "lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		return nil, busy(f, stateDir)
+	}
+	l := &lock{file: f}
+	if err := l.sign(); err != nil {
+		l.release()
+		return nil, err
+	}
+	return l, nil
+}
+
+func busy(f *os.File, stateDir string) error {
+	text, _ := io.ReadAll(io.LimitReader(f, 32))
+	pid := strings.TrimSpace(string(text))
+	if pid == "" {
+		pid = "unknown"
+	}
+	err := exit.Errorf(exit.Running, "another daemon (pid %s) runs on %s", pid, stateDir)
+	return exit.Hintf(err, "vethway status, or another --instance")
+}
+
+func (l *lock) sign() error {
+	if err := l.file.Truncate(0); err != nil {
+		return fmt.Errorf("write the lock: %w", err)
+	}
+	if _, err := l.file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+		return fmt.Errorf("write the lock: %w", err)
+	}
+	return nil
+}
+
+func (l *lock) release() error {
+	if err := l.file.Close(); err != nil {
+		return fmt.Errorf("release the lock: %w", err)
+	}
+	return nil
+}
