@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import "net/netip"
+
+// Flow is one NAT session.
+type Flow struct {
+	Protocol string `json:"Protocol"`
+	Kind     string `json:"Kind"`
+	Original Tuple  `json:"Original"`
+	Reply    Tuple  `json:"Reply"`
+	State    string `json:"State"`
+	// Network and Container are names, as far as known.
+	Network   string `json:"Network"`
+	Container string `json:"Container"`
+	Packets   uint64 `json:"Packets"`
+	Bytes     uint64 `json:"Bytes"`
+	RPackets  uint64 `json:"ReplyPackets"`
+	RBytes    uint64 `json:"ReplyBytes"`
+	// IdleSeconds since the last packet; the flow is forgotten after TimeoutSeconds.
+	IdleSeconds    float64 `json:"IdleSeconds"`
+	TimeoutSeconds float64 `json:"TimeoutSeconds"`
+	// Stale flows belong to an endpoint or port that is gone; they carry nothing and await collection.
+	Stale bool `json:"Stale"`
+}
+
+// Tuple is a packet's addresses and ports.
+type Tuple struct {
+	Src netip.AddrPort `json:"Src"`
+	Dst netip.AddrPort `json:"Dst"`
+}
+
+// FlowFilter narrows a listing or a flush; an empty field matches anything.
+type FlowFilter struct {
+	Container string     `json:"Container,omitempty"` // name or ID
+	Network   string     `json:"Network,omitempty"`   // name or ID
+	Protocol  string     `json:"Protocol,omitempty"`
+	Kind      string     `json:"Kind,omitempty"`
+	Address   netip.Addr `json:"Address,omitzero"` // in any place of either tuple
+	Port      uint16     `json:"Port,omitempty"`   // in any place of either tuple
+	Limit     int        `json:"Limit,omitempty"`  // list at most so many; 0: all
+}
+
+// FlowsFlushed answers a flush.
+type FlowsFlushed struct {
+	Flushed int `json:"Flushed"`
+}
+
+// Drop is one drop counter that is not zero.
+type Drop struct {
+	Hook    string `json:"Hook"`
+	Reason  string `json:"Reason"`
+	Packets uint64 `json:"Packets"`
+	Bytes   uint64 `json:"Bytes"`
+}
