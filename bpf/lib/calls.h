@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The tail calls. Each program set brings a table of its own and never changes it: clearing the table of running programs cuts
+ * every packet off in the middle. */
+#pragma once
+
+#include "maps.h"
+
+enum call {
+	CALL_NEW_FLOW,	   /* from vw_from_container */
+	CALL_NEW_INBOUND,  /* from vw_from_uplink, vw_from_tun */
+	CALL_NEW_OUTBOUND, /* from vw_to_uplink, vw_to_tun */
+	CALL_ICMP_ERROR,   /* from all of these */
+	CALLS,
+};
+
+int vw_new_flow(struct __sk_buff *ctx);
+int vw_new_inbound(struct __sk_buff *ctx);
+int vw_new_outbound(struct __sk_buff *ctx);
+int vw_icmp_error(struct __sk_buff *ctx);
+
+/* Written: once, when loaded. Read: programs. Life: that of the program set, by which it is pinned. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, CALLS);
+	__uint(key_size, sizeof(__u32));
+	__array(values, int(struct __sk_buff *));
+} calls SEC(".maps") = {
+	.values = {
+		[CALL_NEW_FLOW] = vw_new_flow,
+		[CALL_NEW_INBOUND] = vw_new_inbound,
+		[CALL_NEW_OUTBOUND] = vw_new_outbound,
+		[CALL_ICMP_ERROR] = vw_icmp_error,
+	},
+};

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every map, and the layout of what is in it. Padding is explicit and always zero: keys are compared as bytes. */
+#pragma once
+
+#include "../include/kernel.h"
+#include "drop.h"
+
+/* An IPv6 address, or an IPv4 address as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
+struct addr {
+	__u8 b[16];
+} __attribute__((aligned(8)));
+
+/*
+ * flows: who sends what to whom, as the packet is when it reaches the first hook, to how it leaves the last. A session is two entries,
+ * each with a complete rewrite: nothing else is looked up for an established packet. An ICMP echo request has its identifier as
+ * sport and 0 as dport; a reply has it as dport: so the reverse of a key is the key of the answer.
+ */
+struct flow_key {
+	struct addr src, dst;
+	__be16 sport, dport;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+enum flow_kind {
+	FLOW_KIND_UNSPEC,
+	FLOW_PUBLISHED,	 /* from outside to a published port */
+	FLOW_MASQUERADE, /* from a container to the outside, source translated */
+	FLOW_HAIRPIN,	 /* from a container to a published port through an address of the host */
+	FLOW_ROUTED,	 /* from a container to the outside, addresses as they are */
+	FLOW_HOST,	 /* the host's own, in the table so that nobody else is given its port or identifier */
+} __attribute__((packed));
+
+enum flow_action {
+	FLOW_TO_STACK,	/* rewrite, then on to the stack */
+	FLOW_TO_PEER,	/* rewrite, then into the container behind veth oif */
+	FLOW_TO_UPLINK, /* rewrite, then to next hop through oif */
+} __attribute__((packed));
+
+#define FLOW_REPLY 1	 /* flags: this is the answering side's entry */
+#define FLOW_NAT_SRC 2	 /* the source was translated: its reply tuple holds a NAT port */
+#define FLOW_NO_ROUTE 4	 /* next hop still to be looked up */
+
+struct flow_value {
+	struct addr n_src, n_dst; /* rewrite */
+	__be16 n_sport, n_dport;
+	__u32 addr_diff; /* checksum difference of the rewritten addresses, one's complement */
+	__u32 port_diff; /* ... of the rewritten ports */
+	__u32 iif;	 /* the interface this side's packets come from; 0: any uplink, or the stack */
+	__u32 oif;
+	__u32 slot, generation; /* live while generations[slot] == generation */
+	__u32 route_generation; /* next hop is valid while generations[0] == route_generation */
+	struct addr next_hop;	/* FLOW_TO_UPLINK */
+	__u8 dmac[6], smac[6];	/* FLOW_TO_PEER */
+	__u16 mtu;		/* of oif, bytes of layer 3 */
+	__u16 network;		/* of the container; the target's for a hairpin */
+	enum flow_kind kind;
+	enum flow_action action;
+	__u8 flags;
+	__u8 tcp_flags; /* all that were seen in this direction since the last SYN */
+	__u32 seen;	/* CLOCK_MONOTONIC seconds of the last packet of this direction that counts as activity */
+	__u64 packets, bytes; /* this direction's */
+};
+
+/* published: what arrives for addr:port goes to target:port. addr is ::ffff:0.0.0.0 or :: for all of a family. */
+struct published_key {
+	struct addr addr;
+	__be16 port;
+	__u8 proto;
+	__u8 pad[5];
+};
+
+struct published_value {
+	struct addr target;
+	__be16 port;
+	__u16 flags;
+	__u32 slot, generation;
+	__u32 pad;
+};
+
+/* endpoints: a container's address to where it is. veths: the same by the ifindex of the veth's host end. */
+struct endpoint_value {
+	__u32 ifindex;
+	__u32 slot, generation;
+	__u16 network;
+	__u16 mtu;
+	__u8 mac[6];
+	__u8 bridge_mac[6];
+	__u32 flags;
+};
+
+struct veth_value {
+	struct addr addr4, addr6; /* all zero: none */
+	__u32 slot, generation;
+	__u32 bridge; /* ifindex */
+	__u16 network;
+	__u16 mtu;
+	__u8 mac[6];
+	__u8 bridge_mac[6];
+	__u32 flags; /* of the network: NETWORK_* */
+};
+
+#define NETWORK_INTERNAL 1
+#define NETWORK_NO_ICC 2
+#define NETWORK_MASQUERADE4 4
+#define NETWORK_MASQUERADE6 8
+
+struct network_value {
+	struct addr gateway4, gateway6; /* all zero: none */
+	struct addr snat4, snat6;	/* all zero: the egress route's preferred source */
+	__u32 bridge;
+	__u32 flags;
+	__u16 mtu;
+	__u8 bridge_mac[6];
+};
+
+/* addresses: longest prefix: is it the host's own, or in a container network, or neither (no entry)? */
+struct address_key {
+	__u32 prefixlen; /* 0..128; an IPv4 prefix counts 96 more */
+	__u8 addr[16];
+};
+
+enum address_kind {
+	ADDRESS_UNKNOWN,
+	ADDRESS_LOCAL,	/* the host's own (type RTN_LOCAL) */
+	ADDRESS_SUBNET, /* of a container network */
+};
+
+struct address_value {
+	enum address_kind kind;
+	__u32 network; /* whose subnet; or the network whose gateway the local address is; else 0 */
+};
+
+struct uplink_value {
+	struct addr addr4, addr6; /* preferred source where the kernel cannot name the route's (before 6.7); zero: none */
+	__u32 flags;
+	__u32 mtu;
+};
+
+#define PORT_PUBLISHED 1 /* some address has it published */
+#define PORT_HOST 2	 /* a socket of the host is bound to it */
+
+/* What a socket of the host asked for before it was sent to a container: getpeername and recvmsg give it back. */
+#define PEERS_MAX 8
+
+struct peer {
+	struct addr asked, target;
+	__be16 asked_port, target_port;
+	__u32 pad;
+};
+
+struct socket_value {
+	struct peer peers[PEERS_MAX];
+	__u32 next; /* the one to overwrite when all are taken */
+	__u32 pad;
+};
+
+struct counter_key {
+	enum hook hook;
+	enum drop_reason reason;
+};
+
+struct counter_value {
+	__u64 packets, bytes;
+};
+
+/* The argument of vw_gc: delete the pair whose entries are key and reverse, if neither was seen since the scan. */
+struct gc_args {
+	struct flow_key key, reverse;
+	__u32 seen, reverse_seen;
+};
+
+/* Written: programs (insert, counters, times), vw_gc and the daemon (delete). Read: programs, CLI. Life: until idle for
+ * its timeout, or stale. Size: two entries a session, 524,288 by default; memory is taken as entries come. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 524288);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct flow_key);
+	__type(value, struct flow_value);
+} flows SEC(".maps");
+
+/* Written: daemon. Read: programs on a new flow, cgroup hooks. Life: while published. Size: 65,535 ports of three protocols on
+ * several addresses. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct published_key);
+	__type(value, struct published_value);
+} published SEC(".maps");
+
+/* Written: daemon. Read: programs. Life: while the container is attached. Size: one entry an address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct addr);
+	__type(value, struct endpoint_value);
+} endpoints SEC(".maps");
+
+/* Written: daemon. Read: vw_from_container. Life: while the container is attached. Size: one entry an endpoint. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct veth_value);
+} veths SEC(".maps");
+
+/* Written: daemon. Read: programs on a new flow. Life: that of the network. Size: one entry a network. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct network_value);
+} networks SEC(".maps");
+
+/* Written: daemon. Read: programs, cgroup hooks. Life: that of the address or network. Size: host addresses and networks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct address_key);
+	__type(value, struct address_value);
+} addresses SEC(".maps");
+
+/* Written: daemon. Read: programs when a route is looked up. Life: that of the interface. Size: one entry an interface. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct uplink_value);
+} uplinks SEC(".maps");
+
+/* Written: daemon, vw_post_bind4/6 (PORT_HOST). Read: vw_from_uplink on every packet, allocator, cgroup hooks. Life: always.
+ * Index: port_use_index(). Size: 65,536 ports of TCP, UDP and the rest. Value: PORT_* */
+#define PORT_USE_TCP 0
+#define PORT_USE_UDP 1
+#define PORT_USE_OTHER 2
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 3 * 65536);
+	__type(key, __u32);
+	__type(value, __u32);
+} port_use SEC(".maps");
+
+/* Written: daemon. Read: programs on every packet of a flow. Life: always. Index 0 counts changes of routes, addresses and links; the
+ * others are given to endpoints and published ports, and go up when those go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 262144);
+	__type(key, __u32);
+	__type(value, __u32);
+} generations SEC(".maps");
+
+/* Written: programs. Read: CLI, metrics. Life: always. Size: hooks times reasons. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct counter_key);
+	__type(value, struct counter_value);
+} counters SEC(".maps");
+
+/* Written and read: cgroup hooks. Life: that of the socket. Size: one entry a socket that asked for a published port. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_value);
+} sockets SEC(".maps");
