@@ -97,6 +97,11 @@ func (n *Namespace) SetMaster(link, bridge string) error {
 	})
 }
 
+// SetHairpin lets a bridge send a frame back out of the port it came in by.
+func (n *Namespace) SetHairpin(port string, on bool) error {
+	return n.change(port, "set hairpin mode of", func(l netlink.Link) error { return n.handle.LinkSetHairpin(l, on) })
+}
+
 // SetUp brings an interface up.
 func (n *Namespace) SetUp(link string) error { return n.change(link, "bring up", n.handle.LinkSetUp) }
 

@@ -82,3 +82,49 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 }
+
+func TestTopologyGrows(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	topo := Must(t, Config{})
+	second, err := topo.AddUplink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fb, err := topo.AddForeignBridge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	MustWhoami(t, topo.Host, 8080)
+	for _, tc := range []struct {
+		from *Namespace
+		to   netip.Addr
+		seen netip.Addr
+	}{
+		{second.Remote, second.Host4.Addr(), second.RemoteAddr4.Addr()},
+		{second.Remote, second.Host6.Addr(), second.RemoteAddr6.Addr()},
+		{fb.Guest, topo.Host4, fb.Guest4},
+		{fb.Guest, topo.Host6, fb.Guest6},
+	} {
+		seen, err := WhoAmI(t.Context(), tc.from, "tcp", netip.AddrPortFrom(tc.to, 8080), WhoAmIOptions{})
+		if err != nil {
+			t.Error(err)
+		} else if seen.Peer.Addr() != tc.seen {
+			t.Errorf("from %s: %s", tc.from, seen)
+		}
+	}
+}
+
+func TestCurlReadsAnswer(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	topo := Must(t, Config{})
+	MustWhoami(t, topo.Host, 8080)
+	out, err := topo.Remote.Run(t.Context(), "curl", "-sS", "--max-time", "2", "http://192.0.2.2:8080/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "lab-host sees 192.0.2.3:"; len(out) < len(want) || out[:len(want)] != want {
+		t.Errorf("curl prints %q, want %q…", out, want)
+	}
+}
