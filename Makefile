@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Plain `make` lists the targets. Building needs Go alone; `sudo make test` and
 # `sudo make demo` fetch what else they need from Debian.
 

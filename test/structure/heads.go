@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/ast"
 	"io/fs"
+	"path"
 	"strings"
 )
 
@@ -14,7 +15,9 @@ const spdx = "SPDX-License-Identifier: "
 // spdxHeads checks the licence line of every file that people write. Vendored
 // headers keep the licence they came with, but must name one.
 func spdxHeads(tree fs.FS) ([]string, error) {
-	paths, err := files(tree, suffix(".go", ".c", ".h", ".sh"))
+	paths, err := files(tree, func(p string) bool {
+		return suffix(".go", ".c", ".h", ".sh")(p) || path.Dir(p) == ".ci"
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +46,7 @@ func headProblem(p, text string) string {
 			return ""
 		}
 		return "the first line is not // " + spdx + "Apache-2.0"
-	case strings.HasSuffix(p, ".sh"):
+	case strings.HasSuffix(p, ".sh"), path.Dir(p) == ".ci":
 		if len(lines) > 1 && lines[1] == "# "+spdx+"Apache-2.0" {
 			return ""
 		}

@@ -72,6 +72,7 @@ func TestRules(t *testing.T) {
 		{"SPDX heads", "C under the Go licence", tree("bpf/lib/a.h", goHead), "bpf/lib/a.h"},
 		{"SPDX heads", "vendored without", tree("bpf/include/a.h", "int x;\n"), "bpf/include/a.h"},
 		{"SPDX heads", "shell without", tree("test/a.sh", "#!/bin/bash\n"), "test/a.sh"},
+		{"SPDX heads", "a script of the build without", tree(".ci/run", "#!/bin/bash\n"), ".ci/run"},
 		{"SPDX heads", "empty", tree("a.go", ""), "a.go"},
 
 		{"package comments", "documented once", tree("a/doc.go", "// Package a is.\npackage a\n", "a/b.go", "package a\n", "a/x_test.go", "package a_test\n",
