@@ -2,7 +2,8 @@
 
 // Command gotest runs `go test` and closes with a summary that a person can
 // read: which packages and tests failed, which were skipped and why, and where
-// the time went. Arguments are passed on to `go test`.
+// the time went. Arguments are passed on to `go test`. Under STRICT=1 it fails if
+// any test was skipped, however it was.
 package main
 
 import (
@@ -12,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"time"
+
+	"github.com/vethway/vethway/test/behaviour"
 )
 
 func main() {
@@ -43,6 +46,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if rep.bad() {
 		return errors.New("go test ended well, though something failed")
+	}
+	if behaviour.Strict() {
+		return rep.strict()
 	}
 	return nil
 }

@@ -179,3 +179,11 @@ func reason(text string) string {
 
 // bad reports whether anything failed.
 func (r *report) bad() bool { return len(r.failed) > 0 || len(r.failedPackages) > 0 }
+
+// strict is an error if anything was skipped.
+func (r *report) strict() error {
+	if len(r.skipped) == 0 {
+		return nil
+	}
+	return fmt.Errorf("STRICT=1, and %d tests were skipped, %s first", len(r.skipped), r.skipped[0].id)
+}

@@ -70,11 +70,17 @@ func TestPackageFailsWithoutAVerdict(t *testing.T) {
 }
 
 func TestSkipSaysWhy(t *testing.T) {
-	_, got := replay(t,
+	r, got := replay(t,
 		`{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}`,
 		`{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:3: skipped: needs root\n"}`,
 		`{"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}`,
 		`{"Action":"skip","Package":"p","Test":"TestA"}`,
 		`{"Action":"pass","Package":"p"}`)
 	wantIn(t, got, "skipped:\n  p TestA: a_test.go:3: skipped: needs root\n", "1 skipped")
+	if err := r.strict(); err == nil || !strings.Contains(err.Error(), "p TestA") {
+		t.Errorf("strict: %v", err)
+	}
+	if r, _ := replay(t, `{"Action":"pass","Package":"p"}`); r.strict() != nil {
+		t.Errorf("strict without a skip: %v", r.strict())
+	}
 }
