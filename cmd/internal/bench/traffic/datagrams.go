@@ -4,6 +4,7 @@ package traffic
 
 import (
 	"fmt"
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -110,16 +111,22 @@ func (s *sample) collect(listener socket, m *meter) error {
 
 func (s *sample) greet(listener socket) error {
 	greeting := make([]byte, s.order.Size)
-	for answered := 0; answered < s.order.Flows; {
-		n, from, err := unix.Recvfrom(int(listener), greeting, 0)
+	// What the first flow floods while another has yet to greet is dropped here.
+	greeted := make(map[netip.AddrPort]bool)
+	for len(greeted) < s.order.Flows {
+		n, sa, err := unix.Recvfrom(int(listener), greeting, 0)
 		if err != nil {
 			return describe("wait for a greeting", err)
 		}
-		if err := unix.Sendto(int(listener), greeting[:n], 0, from); err != nil {
+		from := addrPort(sa)
+		if greeted[from] {
+			continue
+		}
+		if err := unix.Sendto(int(listener), greeting[:n], 0, sa); err != nil {
 			return fmt.Errorf("answer a greeting: %w", err)
 		}
-		s.sawPeer(addrPort(from))
-		answered++
+		s.sawPeer(from)
+		greeted[from] = true
 	}
 	return nil
 }

@@ -17,8 +17,8 @@ const (
 	backlog  = 1024
 	// Holds several scheduler slices' worth of small packets when sender and receiver share one CPU.
 	datagramBuffer = 16 << 20
-	// The default of many kernels now is bbr, which paces by timers: it measures its own model of the path.
-	congestionControl = "cubic"
+	// CongestionControl is set on every TCP socket: the default of many kernels now is bbr, which paces by timers: it measures its own model of the path.
+	CongestionControl = "cubic"
 )
 
 // socket is a blocking one whose calls are raw, without the Go scheduler's book-keeping around system calls.
@@ -72,9 +72,9 @@ func (s socket) prepare(kind int) error {
 		}
 		return nil
 	}
-	name := [len(congestionControl)]byte([]byte(congestionControl))
+	name := [len(CongestionControl)]byte([]byte(CongestionControl))
 	if err := setOption(s, unix.IPPROTO_TCP, unix.TCP_CONGESTION, &name); err != nil {
-		return fmt.Errorf("set congestion control %s: %w", congestionControl, err)
+		return fmt.Errorf("set congestion control %s: %w", CongestionControl, err)
 	}
 	return nil
 }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vethway/vethway/test/netlab"
+	"github.com/vethway/vethway/test/rivals"
+)
+
+// The containers of rivals.CommonSpec, and a port for what is not published.
+const (
+	server  = "c1"
+	client  = "c2"
+	network = "one"
+	port    = 5001
+)
+
+// manner is what a target does to addresses on the way out.
+type manner int
+
+const (
+	translates manner = iota
+	routes
+)
+
+// hosted is a site with a host between the remote and the containers.
+type hosted struct {
+	name   string
+	manner manner
+	topo   *netlab.Topology
+	target rivals.Target
+	spec   rivals.Spec
+}
+
+func rival(name string, how manner, make func() rivals.Target) func(context.Context) (Site, error) {
+	return func(ctx context.Context) (Site, error) {
+		topo, err := netlab.New(netlab.Config{Name: "bench-" + name})
+		if err != nil {
+			return nil, fmt.Errorf("build target %s: %w", name, err)
+		}
+		h := &hosted{name: name, manner: how, topo: topo, target: make(), spec: rivals.CommonSpec()}
+		if err := h.target.Setup(ctx, topo, h.spec); err != nil {
+			return nil, errors.Join(fmt.Errorf("build target %s: %w", name, err), h.Close())
+		}
+		return h, nil
+	}
+}
+
+func (h *hosted) Name() string { return h.name }
+
+func (h *hosted) Path(s Scenario, proto string, f rivals.Family) (Path, error) {
+	_, c1, err := h.spec.Container(server)
+	if err != nil {
+		return Path{}, err
+	}
+	_, c2, err := h.spec.Container(client)
+	if err != nil {
+		return Path{}, err
+	}
+	inner, neighbour := c1.IP4, c2.IP4
+	remote, outer := h.topo.Remote4, h.topo.Host4
+	if f == rivals.IPv6 {
+		inner, neighbour = c1.IP6, c2.IP6
+		remote, outer = h.topo.Remote6, h.topo.Host6
+	}
+	switch s {
+	case Published:
+		return h.published(c1, inner, proto, f, remote)
+	case Masquerade:
+		path := Path{Client: h.target.Container(server), Server: h.topo.Remote, Peer: outer}
+		path.Listen = netip.AddrPortFrom(remote, port)
+		path.Dial = path.Listen
+		if h.manner == routes {
+			path.Peer = inner
+		}
+		return path, nil
+	case ContainerToContainer:
+		path := Path{Client: h.target.Container(client), Server: h.target.Container(server), Peer: neighbour}
+		path.Listen = netip.AddrPortFrom(inner, port)
+		path.Dial = path.Listen
+		return path, nil
+	}
+	return Path{}, ErrNoPath
+}
+
+func (h *hosted) published(c rivals.Container, inner netip.Addr, proto string, f rivals.Family, remote netip.Addr) (Path, error) {
+	for _, p := range c.Publish {
+		if p.Proto != proto {
+			continue
+		}
+		dial, err := h.target.Reach(c.Name, p, f)
+		if err != nil {
+			return Path{}, fmt.Errorf("reach published port %s of %s: %w", p, h.name, err)
+		}
+		return Path{
+			Client: h.topo.Remote, Server: h.target.Container(c.Name), Peer: remote,
+			Listen: netip.AddrPortFrom(inner, p.ContainerPort), Dial: dial,
+		}, nil
+	}
+	return Path{}, ErrNoPath
+}
+
+func (h *hosted) Proof(ctx context.Context) (string, error) { return h.target.Proof(ctx) }
+
+func (h *hosted) Namespaces() []*netlab.Namespace {
+	return []*netlab.Namespace{h.topo.Host, h.topo.Remote, h.target.Container(server), h.target.Container(client)}
+}
+
+func (h *hosted) Close() error {
+	return errors.Join(h.target.Close(), h.topo.Close())
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package target builds what the benchmark compares: vethway and its rivals, each with a host, a remote client and
+// containers of its own, side by side in throw-away namespaces.
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vethway/vethway/test/netlab"
+	"github.com/vethway/vethway/test/rivals"
+)
+
+// Scenario is who talks to whom.
+type Scenario string
+
+const (
+	// Published is a remote client and a container's published port.
+	Published Scenario = "published"
+	// Masquerade is a container and a remote server.
+	Masquerade Scenario = "masquerade"
+	// ContainerToContainer is two containers of one network.
+	ContainerToContainer Scenario = "c2c"
+)
+
+// Scenarios lists all of them in the order of reports.
+func Scenarios() []Scenario { return []Scenario{Published, Masquerade, ContainerToContainer} }
+
+// About says in a line what the scenario is.
+func (s Scenario) About() string {
+	switch s {
+	case Published:
+		return "remote client to a container's published port"
+	case Masquerade:
+		return "container to a remote server"
+	case ContainerToContainer:
+		return "container to container on the same network"
+	}
+	return ""
+}
+
+// ErrNoPath is returned by a site that does not have the scenario.
+var ErrNoPath = errors.New("the target has no such path")
+
+// Path is where the two ends of one conversation are.
+type Path struct {
+	Client, Server *netlab.Namespace
+	// Listen is where the server binds, Dial where the client finds it.
+	Listen, Dial netip.AddrPort
+	// Peer is the client's address as the server must see it; invalid where the target promises nothing.
+	Peer netip.Addr
+}
+
+// Site is one target, built and ready for traffic.
+type Site interface {
+	Name() string
+	// Path returns ErrNoPath for a scenario that the target does not have.
+	Path(s Scenario, proto string, f rivals.Family) (Path, error)
+	// Proof tells by which counters the traffic is known to have taken the way that the target stands for, and fails
+	// when they say that it did not.
+	Proof(ctx context.Context) (string, error)
+	// Namespaces are those whose interfaces and settings belong into the report.
+	Namespaces() []*netlab.Namespace
+	Close() error
+}
+
+// Maker is one line of the list of targets.
+type Maker struct {
+	Name  string
+	About string
+	// Extra targets take part only when they are asked for by name.
+	Extra bool
+	// Make builds the site. A site that it could not finish it has taken down.
+	Make func(ctx context.Context) (Site, error)
+}
+
+// All lists the targets in the order of reports. To add one, write its rivals.Target and a line here.
+func All() []Maker {
+	return []Maker{
+		{Name: "direct", About: "one veth pair with no host in between: the machine's limit", Make: newDirect},
+	}
+}
+
+// Choose picks targets by name, in the order of All; no names at all means those that are not extra.
+func Choose(names []string) ([]Maker, error) {
+	var chosen []Maker
+	for _, m := range All() {
+		if len(names) == 0 && !m.Extra || slices.Contains(names, m.Name) {
+			chosen = append(chosen, m)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(chosen, func(m Maker) bool { return m.Name == name }) {
+			return nil, fmt.Errorf("no target %q: `vethway-bench list` shows those that there are", name)
+		}
+	}
+	return chosen, nil
+}
