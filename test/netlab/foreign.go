@@ -2,10 +2,7 @@
 
 package netlab
 
-import (
-	"errors"
-	"net/netip"
-)
+import "net/netip"
 
 // ForeignBridge is a bridge on the host that is not ours, with a guest behind
 // it, as libvirt or another Docker would have made it.
@@ -34,6 +31,7 @@ func (t *Topology) AddForeignBridge() (*ForeignBridge, error) {
 		func() error { return t.Host.AddAddr(b.Dev, netip.PrefixFrom(b.Addr6, 64)) },
 		func() error { return t.Host.AddVeth("vnet0", guest, "eth0") },
 		func() error { return t.Host.SetMaster("vnet0", b.Dev) },
+		func() error { return t.Host.WaitUp(b.Dev) },
 		func() error { return guest.AddAddr("eth0", netip.PrefixFrom(b.Guest4, 24)) },
 		func() error { return guest.AddAddr("eth0", netip.PrefixFrom(b.Guest6, 64)) },
 		func() error { return guest.AddDefaultRoutes(b.Addr4, b.Addr6) },
@@ -44,15 +42,4 @@ func (t *Topology) AddForeignBridge() (*ForeignBridge, error) {
 		}
 	}
 	return b, nil
-}
-
-// AddDefaultRoutes adds default routes through the gateways that are valid.
-func (n *Namespace) AddDefaultRoutes(gateways ...netip.Addr) error {
-	var errs []error
-	for _, gw := range gateways {
-		if gw.IsValid() {
-			errs = append(errs, n.AddRoute(Route{Dst: netip.PrefixFrom(unspecified(gw), 0), Via: gw}))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 )
 
 // Link is what there is to know about an interface.
@@ -23,6 +22,8 @@ type Link struct {
 	MAC    net.HardwareAddr
 	MTU    int
 	Up     bool
+
+	RxPackets, TxPackets uint64
 }
 
 // Link finds an interface by name.
@@ -49,10 +50,14 @@ func (n *Namespace) Links() ([]Link, error) {
 
 func newLink(l netlink.Link) Link {
 	a := l.Attrs()
-	return Link{
+	link := Link{
 		Name: a.Name, Kind: l.Type(), Index: a.Index, Peer: a.ParentIndex, Master: a.MasterIndex,
 		MAC: a.HardwareAddr, MTU: a.MTU, Up: a.Flags&net.FlagUp != 0,
 	}
+	if a.Statistics != nil {
+		link.RxPackets, link.TxPackets = a.Statistics.RxPackets, a.Statistics.TxPackets
+	}
+	return link
 }
 
 // AddVeth joins two namespaces by a veth pair and brings both ends up. The
@@ -73,7 +78,28 @@ func (n *Namespace) AddVeth(name string, peer *Namespace, peerName string) error
 	if err != nil {
 		return fail(err)
 	}
-	return errors.Join(n.SetUp(name), peer.SetUp(peerName))
+	if err := errors.Join(n.SetUp(name), peer.SetUp(peerName)); err != nil {
+		return err
+	}
+	return errors.Join(n.WaitUp(name), peer.WaitUp(peerName))
+}
+
+// WaitUp waits until an interface carries packets. Setting it up is not
+// enough: the kernel replaces the queueing discipline that drops everything
+// from a work queue, once it has seen the carrier, and a busy machine takes
+// its time for that.
+func (n *Namespace) WaitUp(link string) error {
+	for range 2000 {
+		l, err := n.handle.LinkByName(link)
+		if err != nil {
+			return fmt.Errorf("wait for link %s in %s: %w", link, n.name, err)
+		}
+		if l.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("wait for link %s in %s: it does not come up", link, n.name)
 }
 
 // AddBridge makes a bridge and brings it up.
@@ -134,92 +160,4 @@ func (n *Namespace) change(link, what string, f func(netlink.Link) error) error 
 		return fmt.Errorf("%s %s in %s: %w", what, link, n.name, err)
 	}
 	return nil
-}
-
-// AddAddr gives an interface an address. IPv6 addresses skip duplicate
-// address detection.
-func (n *Namespace) AddAddr(link string, p netip.Prefix) error {
-	return n.change(link, "add address "+p.String()+" to", func(l netlink.Link) error {
-		return n.handle.AddrAdd(l, newAddr(p))
-	})
-}
-
-// DelAddr takes an address away from an interface.
-func (n *Namespace) DelAddr(link string, p netip.Prefix) error {
-	return n.change(link, "delete address "+p.String()+" from", func(l netlink.Link) error {
-		return n.handle.AddrDel(l, newAddr(p))
-	})
-}
-
-func newAddr(p netip.Prefix) *netlink.Addr {
-	a := &netlink.Addr{IPNet: ipNet(p)}
-	if p.Addr().Is6() {
-		a.Flags = unix.IFA_F_NODAD
-	}
-	return a
-}
-
-// Addrs lists the addresses of an interface, link-local ones included.
-func (n *Namespace) Addrs(link string) ([]netip.Prefix, error) {
-	var addrs []netip.Prefix
-	err := n.change(link, "list addresses of", func(l netlink.Link) error {
-		all, err := n.handle.AddrList(l, netlink.FAMILY_ALL)
-		for _, a := range all {
-			ip, _ := netip.AddrFromSlice(a.IP)
-			ones, _ := a.Mask.Size()
-			addrs = append(addrs, netip.PrefixFrom(ip.Unmap(), ones))
-		}
-		return err
-	})
-	return addrs, err
-}
-
-// Route is a route: through Via, or directly on Dev when Via is invalid.
-type Route struct {
-	Dst    netip.Prefix
-	Via    netip.Addr
-	Dev    string
-	Src    netip.Addr
-	Table  int
-	Metric int
-}
-
-// AddRoute adds a route.
-func (n *Namespace) AddRoute(r Route) error { return n.route("add", r, n.handle.RouteAdd) }
-
-// ReplaceRoute adds a route or replaces the one that is there.
-func (n *Namespace) ReplaceRoute(r Route) error {
-	return n.route("replace", r, n.handle.RouteReplace)
-}
-
-// DelRoute deletes a route.
-func (n *Namespace) DelRoute(r Route) error { return n.route("delete", r, n.handle.RouteDel) }
-
-func (n *Namespace) route(what string, r Route, f func(*netlink.Route) error) error {
-	nr := &netlink.Route{Dst: ipNet(r.Dst), Table: r.Table, Priority: r.Metric}
-	if r.Via.IsValid() {
-		nr.Gw = r.Via.AsSlice()
-	} else {
-		nr.Scope = netlink.SCOPE_LINK
-	}
-	if r.Src.IsValid() {
-		nr.Src = r.Src.AsSlice()
-	}
-	var err error
-	if r.Dev != "" {
-		var l Link
-		l, err = n.Link(r.Dev)
-		nr.LinkIndex = l.Index
-	}
-	if err == nil {
-		err = f(nr)
-	}
-	if err != nil {
-		return fmt.Errorf("%s route to %s in %s: %w", what, r.Dst, n.name, err)
-	}
-	return nil
-}
-
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

@@ -3,6 +3,7 @@
 package netlab
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -138,6 +139,9 @@ func TestLinks(t *testing.T) {
 	}
 	if addrs, err := a.Addrs("eth0"); err != nil || !slices.Contains(addrs, p) {
 		t.Errorf("addresses %v, %v, want %s among them", addrs, err, p)
+	}
+	if err := errors.Join(a.AddBridge("br0"), a.AddAddr("br0", netip.MustParsePrefix("2001:db8:1::1/64"))); err != nil {
+		t.Errorf("a bridge without ports: %v", err)
 	}
 	if err := a.DelAddr("eth0", p); err != nil {
 		t.Fatal(err)

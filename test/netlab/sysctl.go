@@ -43,6 +43,20 @@ func (n *Namespace) SetSysctl(key, value string) error {
 	return nil
 }
 
+// ProcNet reads a file below /proc/net of the namespace, such as "snmp".
+func (n *Namespace) ProcNet(name string) (string, error) {
+	var content []byte
+	err := n.Do(func() (err error) {
+		// /proc/net is that of the process, which is that of its main thread.
+		content, err = os.ReadFile(filepath.Join("/proc/thread-self/net", name))
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("read /proc/net/%s in %s: %w", name, n.name, err)
+	}
+	return string(content), nil
+}
+
 func sysctlPath(key string) string {
 	swap := strings.NewReplacer(".", "/", "/", ".")
 	return filepath.Join("/proc/sys", swap.Replace(key))
