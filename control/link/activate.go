@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/vethway/vethway/control"
+)
+
+// carrierWait bounds the wait for the kernel to notice that both ends are up, which takes it well below a millisecond
+// unless the machine is busy.
+const carrierWait = time.Second
+
+// ActivateEndpoint brings the host's end up, puts the routes of the container's subnets back, and announces its addresses
+// when neighbours may know them by another MAC. The default route is SetDefaultRoutes'.
+func (l *Links) ActivateEndpoint(ctx context.Context, e control.EndpointSpec) error {
+	if err := l.activate(ctx, e); err != nil {
+		return fmt.Errorf("activate endpoint %s: %w", e.HostName, err)
+	}
+	return nil
+}
+
+func (l *Links) activate(ctx context.Context, e control.EndpointSpec) error {
+	if err := errors.Join(ctx.Err(), checkEndpoint(e)); err != nil {
+		return err
+	}
+	c, err := l.openContainer(e.Namespace)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	host, err := find(l.h, e.HostName, "veth")
+	if err != nil {
+		return err
+	}
+	var peer netlink.Link
+	if host != nil {
+		if peer, err = l.peer(c, host); err != nil {
+			return err
+		}
+	}
+	if peer == nil {
+		return errors.New("the veth pair is missing")
+	}
+	wasUp := device{l.h, host}.up()
+	if err := errors.Join(device{l.h, host}.ensureUp(), device{c.h, peer}.ensureUp()); err != nil {
+		return err
+	}
+	if err := (device{c.h, peer}).ensureConnected(ctx, e.Addrs); err != nil {
+		return err
+	}
+	before := l.lastApplied(e.HostName)
+	if wasUp && !before.unannounced {
+		return nil
+	}
+	if err := l.awaitCarrier(ctx, e.HostName); err != nil {
+		return err
+	}
+	if err := c.announce(peer, e); err != nil {
+		return err
+	}
+	before.unannounced = false
+	l.setApplied(e.HostName, before)
+	return nil
+}
+
+// awaitCarrier waits until the bridge forwards what comes from the port: it learns of the carrier from a work queue.
+func (l *Links) awaitCarrier(ctx context.Context, name string) error {
+	deadline := time.Now().Add(carrierWait)
+	for pause := 200 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		link, err := l.h.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("look up %s: %w", name, err)
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is up but has had no carrier for %v", name, carrierWait)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}

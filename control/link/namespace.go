@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+const currentNamespace = "/proc/thread-self/ns/net"
+
+// namespace is an open network namespace. It lives at least as long as it is held open.
+type namespace struct {
+	file   *os.File
+	cookie uint64
+}
+
+func openNamespace(path string) (*namespace, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	// A bind mount's mount point that lost its namespace is an empty regular file: the ioctl tells.
+	kind, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE)
+	if err != nil || kind != unix.CLONE_NEWNET {
+		f.Close()
+		return nil, fmt.Errorf("%s is not a network namespace", path)
+	}
+	n := &namespace{file: f}
+	if err := n.do(func() error {
+		n.cookie, err = socketCookie()
+		return err
+	}); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return n, nil
+}
+
+// socketCookie returns the cookie of the thread's network namespace.
+func socketCookie() (uint64, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("open a socket: %w", err)
+	}
+	defer unix.Close(fd)
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0, fmt.Errorf("read the namespace's cookie (Linux 5.14 or newer): %w", err)
+	}
+	return cookie, nil
+}
+
+func (n *namespace) fd() int { return int(n.file.Fd()) }
+
+func (n *namespace) Close() error { return n.file.Close() }
+
+// do runs fn on a thread that is in the namespace; fn must not start goroutines that rely on it. /proc/sys/net shows the
+// namespace of the thread that opens a file in it.
+func (n *namespace) do(fn func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		// A thread that cannot go back stays locked, and dies with the goroutine.
+		runtime.LockOSThread()
+		home, err := os.Open(currentNamespace)
+		if err != nil {
+			runtime.UnlockOSThread()
+			result <- fmt.Errorf("open the thread's own network namespace: %w", err)
+			return
+		}
+		defer home.Close()
+		if err := unix.Setns(n.fd(), unix.CLONE_NEWNET); err != nil {
+			runtime.UnlockOSThread()
+			result <- fmt.Errorf("enter network namespace %s: %w", n.file.Name(), err)
+			return
+		}
+		err = fn()
+		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back == nil {
+			runtime.UnlockOSThread()
+		} else {
+			err = errors.Join(err, fmt.Errorf("return to the own network namespace: %w", back))
+		}
+		result <- err
+	}()
+	return <-result
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// watchBuffer holds the events of some ten thousand routes, so that a routing daemon's start does not overrun it.
+const watchBuffer = 4 << 20
+
+// Watch signals changes of the host's links, addresses and routes until ctx ends, when it closes the channel. Signals are
+// coalesced; the receiver looks for itself at what changed.
+func (l *Links) Watch(ctx context.Context) (<-chan struct{}, error) {
+	s, err := l.subscribe()
+	if err != nil {
+		return nil, fmt.Errorf("watch the host's network: %w", err)
+	}
+	changed := make(chan struct{}, 1)
+	go l.watch(ctx, s, changed)
+	return changed, nil
+}
+
+func (l *Links) subscribe() (*nl.NetlinkSocket, error) {
+	s, err := nl.SubscribeAt(netns.NsHandle(l.ns.fd()), netns.None(), unix.NETLINK_ROUTE,
+		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to rtnetlink: %w", err)
+	}
+	if err := s.SetReceiveBufferSize(watchBuffer, true); err != nil {
+		l.log.Debug("rtnetlink keeps its small buffer", "error", err)
+	}
+	return s, nil
+}
+
+// watch reads events until ctx ends. After any error but an overrun the socket is replaced; what happened meanwhile is
+// unknown, and so it signals.
+func (l *Links) watch(ctx context.Context, s *nl.NetlinkSocket, changed chan<- struct{}) {
+	defer close(changed)
+	for ctx.Err() == nil {
+		err := receive(ctx, s, changed)
+		s.Close()
+		if ctx.Err() != nil {
+			return
+		}
+		l.log.Warn("watching the host's network starts anew", "error", err)
+		if s = l.resubscribe(ctx); s == nil {
+			return
+		}
+		signal(changed)
+	}
+}
+
+func (l *Links) resubscribe(ctx context.Context) *nl.NetlinkSocket {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(100 * time.Millisecond):
+		}
+		s, err := l.subscribe()
+		if err == nil {
+			return s
+		}
+		l.log.Error("cannot watch the host's network", "error", err)
+	}
+}
+
+// receive returns when the socket fails, or soon after ctx ended.
+func receive(ctx context.Context, s *nl.NetlinkSocket, changed chan<- struct{}) error {
+	stop := context.AfterFunc(ctx, s.Close)
+	defer stop()
+	for {
+		_, _, err := s.Receive()
+		// An overrun lost events, but the socket goes on.
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+			return err
+		}
+		signal(changed)
+	}
+}
+
+func signal(changed chan<- struct{}) {
+	select {
+	case changed <- struct{}{}:
+	default: // one is pending, and covers this change as well
+	}
+}
