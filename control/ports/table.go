@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ports
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/vethway/vethway/control/api"
+)
+
+// Binding is one published port: one host address (unspecified: all of its family), one host port, one container port.
+type Binding struct {
+	HostIP        netip.Addr
+	HostPort      uint16
+	Protocol      string
+	ContainerPort uint16
+}
+
+// String is the binding's host side.
+func (b Binding) String() string {
+	return fmt.Sprintf("%s/%s", netip.AddrPortFrom(b.HostIP, b.HostPort), b.Protocol)
+}
+
+// Host says what the host itself has bound.
+type Host interface {
+	// PortOwner describes the process that has the port bound, as in "nginx (pid 812)". The unspecified address asks
+	// for any address of the family.
+	PortOwner(protocol string, addr netip.Addr, port uint16) (string, bool, error)
+}
+
+// Range is where free ports are chosen from, when none is asked for.
+type Range struct {
+	First, Last uint16
+	// Reserved tells which ports of the range are not to be chosen.
+	Reserved func(uint16) bool
+}
+
+// Table is the book of published ports. It is not safe for concurrent use.
+type Table struct {
+	slots map[slotKey][]slot
+	last  map[string]uint16 // by protocol: the port chosen last
+}
+
+type slotKey struct {
+	protocol string
+	port     uint16
+}
+
+type slot struct {
+	addr  netip.Addr
+	owner string
+}
+
+// NewTable makes an empty Table. Last are the ports chosen last, by protocol, as Table.Last returned them.
+func NewTable(last map[string]uint16) *Table {
+	t := &Table{slots: map[slotKey][]slot{}, last: map[string]uint16{}}
+	maps.Copy(t.last, last)
+	return t
+}
+
+// Last returns the ports chosen last, by protocol.
+func (t *Table) Last() map[string]uint16 { return maps.Clone(t.last) }
+
+// Len is how many bindings there are.
+func (t *Table) Len() int {
+	n := 0
+	for _, s := range t.slots {
+		n += len(s)
+	}
+	return n
+}
+
+var (
+	any4 = netip.IPv4Unspecified()
+	any6 = netip.IPv6Unspecified()
+)
+
+// Request is what Reserve is asked for.
+type Request struct {
+	Owner string // a container's name
+	Specs []api.PublishSpec
+	Range Range
+	Host  Host
+}
+
+// Reserve enters all that is asked for, or nothing: then it fails with api.PortInUse and names who has the port, with
+// api.ResourceExhausted when no port is left to choose, or with api.InvalidArgument.
+//
+// Exact ports are entered first, then ranges, then free choices, so that a request does not stand in its own way. The
+// bindings come in the order of the specs.
+func (t *Table) Reserve(r Request) ([]Binding, error) {
+	order := make([]int, len(r.Specs))
+	for i, s := range r.Specs {
+		if err := Validate(s); err != nil {
+			return nil, err
+		}
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(freedom(r.Specs[a]), freedom(r.Specs[b])) })
+	var done []Binding
+	parts := make([][]Binding, len(r.Specs))
+	last := t.Last()
+	for _, i := range order {
+		part, err := t.reserveSpec(&r, r.Specs[i])
+		done = append(done, part...)
+		if err != nil {
+			t.Release(done)
+			t.last = last
+			return nil, err
+		}
+		parts[i] = part
+	}
+	return slices.Concat(parts...), nil
+}
+
+// freedom orders specs by how much choice they leave.
+func freedom(s api.PublishSpec) int {
+	switch {
+	case s.HostPort == 0:
+		return 2
+	case span(s.HostPort, s.HostPortEnd) > span(s.ContainerPort, s.ContainerPortEnd):
+		return 1
+	}
+	return 0
+}
+
+// reserveSpec enters one spec. What it returns beside an error has been entered.
+func (t *Table) reserveSpec(r *Request, s api.PublishSpec) ([]Binding, error) {
+	protocol := cmp.Or(s.Protocol, api.TCP)
+	addrs := []netip.Addr{s.HostIP}
+	if !s.HostIP.IsValid() {
+		addrs = []netip.Addr{any4, any6}
+	}
+	n := span(s.ContainerPort, s.ContainerPortEnd)
+	done := make([]Binding, 0, n*len(addrs))
+	for i := range n {
+		var port uint16
+		var err error
+		switch freedom(s) {
+		case 0:
+			port = s.HostPort + uint16(i)
+			err = t.available(r, protocol, addrs, port)
+		case 1:
+			port, err = t.firstFree(r, protocol, addrs, s.HostPort, s.HostPortEnd)
+		default:
+			port, err = t.chooseFree(r, protocol, addrs)
+		}
+		if err != nil {
+			return done, err
+		}
+		for _, addr := range addrs {
+			b := Binding{HostIP: addr, HostPort: port, Protocol: protocol, ContainerPort: s.ContainerPort + uint16(i)}
+			t.enter(b, r.Owner)
+			done = append(done, b)
+		}
+	}
+	return done, nil
+}
+
+// available tells whether the port can be had on all addresses, and if not, why.
+func (t *Table) available(r *Request, protocol string, addrs []netip.Addr, port uint16) error {
+	for _, s := range t.slots[slotKey{protocol, port}] {
+		for _, addr := range addrs {
+			if clash(s.addr, addr) {
+				return inUse(protocol, s.addr, port, "container "+s.owner)
+			}
+		}
+	}
+	if r.Host == nil {
+		return nil
+	}
+	for _, addr := range addrs {
+		owner, bound, err := r.Host.PortOwner(protocol, addr, port)
+		if err != nil {
+			return fmt.Errorf("ask who has port %d/%s: %w", port, protocol, err)
+		}
+		if bound {
+			return inUse(protocol, addr, port, owner)
+		}
+	}
+	return nil
+}
+
+func inUse(protocol string, addr netip.Addr, port uint16, owner string) error {
+	return api.Errorf(api.PortInUse, "port %s/%s is in use by %s", netip.AddrPortFrom(addr, port), protocol, owner).
+		WithHint("choose another host port, or leave it out to have a free one chosen; see: vethway port ls")
+}
+
+// clash tells whether two addresses cannot both have one port.
+func clash(a, b netip.Addr) bool {
+	return a == b || a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified())
+}
+
+func (t *Table) firstFree(r *Request, protocol string, addrs []netip.Addr, first, last uint16) (uint16, error) {
+	var why error
+	for port := int(first); port <= int(last); port++ {
+		err := t.available(r, protocol, addrs, uint16(port))
+		if err == nil {
+			return uint16(port), nil
+		}
+		if api.AsError(err).Code != api.PortInUse {
+			return 0, err
+		}
+		if why == nil {
+			why = err
+		}
+	}
+	return 0, fmt.Errorf("no port from %d to %d is free: %w", first, last, why)
+}
+
+// chooseFree chooses the next port of the range after the last one chosen.
+func (t *Table) chooseFree(r *Request, protocol string, addrs []netip.Addr) (uint16, error) {
+	first, last := int(r.Range.First), int(r.Range.Last)
+	if first == 0 || last < first {
+		return 0, api.Errorf(api.Internal, "no range to choose a port from: %d to %d", first, last)
+	}
+	port := int(t.last[protocol])
+	for range last - first + 1 {
+		if port++; port < first || port > last {
+			port = first
+		}
+		if r.Range.Reserved != nil && r.Range.Reserved(uint16(port)) {
+			continue
+		}
+		err := t.available(r, protocol, addrs, uint16(port))
+		if err == nil {
+			t.last[protocol] = uint16(port)
+			return uint16(port), nil
+		}
+		if api.AsError(err).Code != api.PortInUse {
+			return 0, err
+		}
+	}
+	return 0, api.Errorf(api.ResourceExhausted, "no free %s port left from %d to %d", protocol, first, last).
+		WithHint("name a host port outside of net.ipv4.ip_local_port_range, or unpublish ports: vethway port ls")
+}
+
+// Enter puts in bindings that are known to be owned, as at start. It fails with api.PortInUse, and then enters nothing.
+func (t *Table) Enter(owner string, bindings []Binding) error {
+	for i, b := range bindings {
+		if err := t.available(&Request{}, b.Protocol, []netip.Addr{b.HostIP}, b.HostPort); err != nil {
+			t.Release(bindings[:i])
+			return err
+		}
+		t.enter(b, owner)
+	}
+	return nil
+}
+
+func (t *Table) enter(b Binding, owner string) {
+	key := slotKey{b.Protocol, b.HostPort}
+	t.slots[key] = append(t.slots[key], slot{b.HostIP, owner})
+}
+
+// Release takes bindings out. What is not in is left alone.
+func (t *Table) Release(bindings []Binding) {
+	for _, b := range bindings {
+		key := slotKey{b.Protocol, b.HostPort}
+		left := slices.DeleteFunc(t.slots[key], func(s slot) bool { return s.addr == b.HostIP })
+		if len(left) == 0 {
+			delete(t.slots, key)
+		} else {
+			t.slots[key] = left
+		}
+	}
+}
+
+// Match tells whether a spec, as given to unpublish, covers a binding: it does unless it says something else.
+func Match(s api.PublishSpec, b Binding) bool {
+	if cmp.Or(s.Protocol, api.TCP) != b.Protocol || s.HostIP.IsValid() && s.HostIP != b.HostIP {
+		return false
+	}
+	at := int(b.ContainerPort) - int(s.ContainerPort)
+	containers := span(s.ContainerPort, s.ContainerPortEnd)
+	if s.ContainerPort != 0 && (at < 0 || at >= containers) {
+		return false
+	}
+	if s.HostPort == 0 {
+		return true
+	}
+	hosts := span(s.HostPort, s.HostPortEnd)
+	if s.ContainerPort != 0 && containers == hosts {
+		return int(b.HostPort) == int(s.HostPort)+at
+	}
+	return int(b.HostPort) >= int(s.HostPort) && int(b.HostPort) < int(s.HostPort)+hosts
+}
