@@ -92,7 +92,7 @@ func (l *Links) repairBridge(ctx context.Context, d device, b control.BridgeSpec
 	if err := d.ensureBasics(b.MAC, b.MTU); err != nil {
 		return err
 	}
-	if err := l.ns.do(func() error { return applySettings(bridgeSettings(b)) }); err != nil {
+	if err := l.ns.do(func() error { return l.applyBridgeSettings(b) }); err != nil {
 		return err
 	}
 	if _, err := d.ensureAddrs(ctx, b.Addrs, l.lastApplied(b.Name).addrs); err != nil {
@@ -105,8 +105,20 @@ func (l *Links) repairBridge(ctx context.Context, d device, b control.BridgeSpec
 	return d.ensureConnected(ctx, b.Addrs)
 }
 
+// applyBridgeSettings writes IPv6's forwarding last and only if it must.
+func (l *Links) applyBridgeSettings(b control.BridgeSpec) error {
+	if err := applySettings(bridgeSettings(b)); err != nil || !b.IPv6 {
+		return err
+	}
+	forwarding := conf6(b.Name, "forwarding", "1")
+	if got, err := readSysctl(forwarding.path); err == nil && got == forwarding.value {
+		return nil
+	}
+	return l.keepLearned(forwarding.apply)
+}
+
 // bridgeSettings turn forwarding on for this bridge alone: bpf_fib_lookup wants it of the interface that a packet came in
-// by, and the host's own ip_forward is none of our business.
+// by, and the host's own ip_forward is none of our business. IPv6's is applyBridgeSettings' own.
 func bridgeSettings(b control.BridgeSpec) []setting {
 	settings := []setting{conf4(b.Name, "forwarding", "1")}
 	if !b.IPv6 {
@@ -118,8 +130,7 @@ func bridgeSettings(b control.BridgeSpec) []setting {
 	return append(settings,
 		conf6(b.Name, "accept_dad", "0"),
 		conf6(b.Name, "accept_ra", "0"),
-		conf6(b.Name, "disable_ipv6", "0"),
-		conf6(b.Name, "forwarding", "1"))
+		conf6(b.Name, "disable_ipv6", "0"))
 }
 
 // RemoveBridge deletes the bridge; one that is gone already is no error.
