@@ -1,10 +1,38 @@
 //go:build ignore
 
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include "lib/maps.h"
-#include "lib/config.h"
+/*
+ * vw_from_container: tcx ingress of the host end of each container's veth, a bridge port. All that a container sends
+ * arrives here first, as the container made it: GSO packets whole, checksums perhaps partial.
+ * vw_new_flow: its tail, for packets that belong to no flow yet.
+ * vw_to_bridge: tcx egress of each network's bridge: what the host's stack sends or routes to the network.
+ *
+ * Verdicts: TC_NEXT (the bridge and the stack take it), a redirect, TC_DROP.
+ */
 #include "lib/calls.h"
-SEC("tc") int vw_from_container(struct __sk_buff *ctx) { bpf_tail_call(ctx, &calls, CALL_NEW_FLOW); return TC_NEXT; }
-SEC("tc") int vw_new_flow(struct __sk_buff *ctx) { return TC_NEXT; }
-SEC("tc") int vw_icmp_error(struct __sk_buff *ctx) { return TC_NEXT; }
-SEC("tc") int vw_to_bridge(struct __sk_buff *ctx) { return TC_NEXT; }
+#include "lib/classify.h"
+#include "lib/icmp.h"
+
+SEC("tc")
+int vw_from_container(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_FROM_CONTAINER, from_container(ctx));
+}
+
+SEC("tc")
+int vw_new_flow(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_FROM_CONTAINER, new_flow(ctx));
+}
+
+SEC("tc")
+int vw_icmp_error(struct __sk_buff *ctx)
+{
+	return verdict(ctx, ctx->cb[0], icmp_error_translate(ctx));
+}
+
+SEC("tc")
+int vw_to_bridge(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_TO_BRIDGE, to_bridge(ctx));
+}

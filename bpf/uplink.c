@@ -1,12 +1,50 @@
 //go:build ignore
 
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include "lib/maps.h"
-#include "lib/config.h"
+/*
+ * vw_from_uplink, vw_to_uplink: tcx ingress and egress of each uplink: every interface of the host that is neither ours nor loopback nor a
+ * port of a foreign bridge. All of the host's own traffic passes here too: it costs a parse, a look into the table of ports and, on
+ * the way out, one into the table of addresses.
+ * vw_from_tun, vw_to_tun: the same where frames have no link-layer header.
+ * vw_new_inbound, vw_new_outbound: their tails, for packets that belong to no flow yet.
+ *
+ * Verdicts: TC_NEXT (the stack; the wire), a redirect into a container, TC_DROP.
+ */
 #include "lib/calls.h"
-SEC("tc") int vw_from_uplink(struct __sk_buff *ctx) { return TC_NEXT; }
-SEC("tc") int vw_from_tun(struct __sk_buff *ctx) { return TC_NEXT; }
-SEC("tc") int vw_new_inbound(struct __sk_buff *ctx) { return TC_NEXT; }
-SEC("tc") int vw_to_uplink(struct __sk_buff *ctx) { return TC_NEXT; }
-SEC("tc") int vw_to_tun(struct __sk_buff *ctx) { return TC_NEXT; }
-SEC("tc") int vw_new_outbound(struct __sk_buff *ctx) { return TC_NEXT; }
+#include "lib/inbound.h"
+
+SEC("tc")
+int vw_from_uplink(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_FROM_UPLINK, from_uplink(ctx, ETH_HLEN));
+}
+
+SEC("tc")
+int vw_from_tun(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_FROM_UPLINK, from_uplink(ctx, 0));
+}
+
+SEC("tc")
+int vw_new_inbound(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_FROM_UPLINK, new_inbound(ctx));
+}
+
+SEC("tc")
+int vw_to_uplink(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_TO_UPLINK, to_uplink(ctx, ETH_HLEN));
+}
+
+SEC("tc")
+int vw_to_tun(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_TO_UPLINK, to_uplink(ctx, 0));
+}
+
+SEC("tc")
+int vw_new_outbound(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_TO_UPLINK, new_outbound(ctx));
+}

@@ -100,6 +100,23 @@ const (
 	VethwayFlowActionFLOW_TO_UPLINK VethwayFlowAction = 2
 )
 
+type VethwayFlowDraft struct {
+	_        structs.HostLayout
+	Key      VethwayFlowKey
+	ReplyKey VethwayFlowKey
+	Flow     VethwayFlowValue
+	Reply    VethwayFlowValue
+	First    uint32
+	Size     uint32
+	Start    uint32
+	Stride   uint32
+	CheckUse uint32
+	Wanted   uint16
+	Pad      uint16
+	Result   int32
+	_        [4]byte
+}
+
 type VethwayFlowKey struct {
 	_     structs.HostLayout
 	Src   VethwayAddr
@@ -239,6 +256,7 @@ const (
 	VethwayMapAddresses        = "addresses"
 	VethwayMapCalls            = "calls"
 	VethwayMapCounters         = "counters"
+	VethwayMapDrafts           = "drafts"
 	VethwayMapEndpoints        = "endpoints"
 	VethwayMapFlows            = "flows"
 	VethwayMapGenerations      = "generations"
@@ -349,6 +367,7 @@ type VethwayMapSpecs struct {
 	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
 	Calls       *ebpf.MapSpec `ebpf:"calls"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
+	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
 	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
 	Flows       *ebpf.MapSpec `ebpf:"flows"`
 	Generations *ebpf.MapSpec `ebpf:"generations"`
@@ -395,6 +414,7 @@ type VethwayMaps struct {
 	Addresses   *ebpf.Map `ebpf:"addresses"`
 	Calls       *ebpf.Map `ebpf:"calls"`
 	Counters    *ebpf.Map `ebpf:"counters"`
+	Drafts      *ebpf.Map `ebpf:"drafts"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
 	Flows       *ebpf.Map `ebpf:"flows"`
 	Generations *ebpf.Map `ebpf:"generations"`
@@ -411,6 +431,7 @@ func (m *VethwayMaps) Close() error {
 		m.Addresses,
 		m.Calls,
 		m.Counters,
+		m.Drafts,
 		m.Endpoints,
 		m.Flows,
 		m.Generations,

@@ -39,7 +39,8 @@ enum flow_action {
 
 #define FLOW_REPLY 1	 /* flags: this is the answering side's entry */
 #define FLOW_NAT_SRC 2	 /* the source was translated: its reply tuple holds a NAT port */
-#define FLOW_NO_ROUTE 4	 /* next hop still to be looked up */
+#define FLOW_FIXED_SRC 4 /* by an address of the network, not the egress route's */
+#define FLOW_BY_STACK 8	 /* the stack carries the container side of it */
 
 struct flow_value {
 	struct addr n_src, n_dst; /* rewrite */
@@ -57,8 +58,8 @@ struct flow_value {
 	enum flow_kind kind;
 	enum flow_action action;
 	__u8 flags;
-	__u8 tcp_flags; /* all that were seen in this direction since the last SYN */
-	__u32 seen;	/* CLOCK_MONOTONIC seconds of the last packet of this direction that counts as activity */
+	__u8 tcp_flags;	      /* all that were seen in this direction since the last SYN */
+	__u32 seen;	      /* CLOCK_MONOTONIC seconds of the last packet of this direction that counts as activity */
 	__u64 packets, bytes; /* this direction's */
 };
 

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a container sends, and what the host sends to containers: whose is it, may it, and which flow does it begin? */
+#pragma once
+
+#include "antispoof.h"
+#include "calls.h"
+#include "forward.h"
+
+static __always_inline int tail(struct __sk_buff *ctx, enum call call, enum hook hook, __u32 l3)
+{
+	ctx->cb[0] = hook;
+	ctx->cb[1] = l3;
+	bpf_tail_call(ctx, &calls, call);
+	return -DROP_TAIL_CALL;
+}
+
+/* To a container of the same network: no flow, nothing to translate; TTL stays, the link is the same. */
+static __always_inline int deliver_to_neighbour(struct __sk_buff *ctx, const struct veth_value *veth,
+						const struct endpoint_value *to)
+{
+	struct ethhdr *eth;
+
+	if (veth->flags & NETWORK_NO_ICC)
+		return -DROP_NO_ICC;
+	eth = packet_at(ctx, 0, sizeof(*eth));
+	if (!eth)
+		return -DROP_MALFORMED;
+	/* A sender's neighbour entry may be older than the endpoint. */
+	if (!mac_equal(eth->h_dest, to->mac))
+		mac_copy(eth->h_dest, to->mac);
+	return deliver_to_peer(ctx, to->ifindex);
+}
+
+static __always_inline bool eth_is_multicast(struct __sk_buff *ctx)
+{
+	struct ethhdr *eth = packet_at(ctx, 0, sizeof(*eth));
+
+	return eth && eth->h_dest[0] & 1;
+}
+
+/* Miss in the flow table. */
+static __always_inline int from_container_miss(struct __sk_buff *ctx, struct packet *pkt, int parsed)
+{
+	struct endpoint_value *to;
+	struct veth_value *veth;
+	__u32 ifindex = ctx->ifindex;
+	int ret;
+
+	veth = bpf_map_lookup_elem(&veths, &ifindex);
+	if (!veth)
+		return -DROP_UNKNOWN_ENDPOINT;
+	ret = antispoof_mac(ctx, veth);
+	if (ret)
+		return ret;
+	if (ctx->protocol == bpf_htons(ETH_P_ARP))
+		return antispoof_arp(ctx, veth);
+	if (parsed)
+		return PASS; /* not IP: the bridge's business */
+	ret = antispoof_ip(pkt, veth);
+	if (ret)
+		return ret;
+	if (pkt->v6 && pkt->key.proto == IPPROTO_ICMPV6 && pkt->icmp_type >= 133) {
+		ret = antispoof_nd(ctx, pkt, veth);
+		if (ret)
+			return ret;
+	}
+	if (eth_is_multicast(ctx))
+		return PASS; /* the bridge floods */
+	if (pkt->v6 && (addr_is_link_local6(&pkt->key.src) || addr_is_link_local6(&pkt->key.dst)))
+		return PASS;
+	to = bpf_map_lookup_elem(&endpoints, &pkt->key.dst);
+	if (to) {
+		if (to->network != veth->network)
+			return -DROP_ISOLATED;
+		return deliver_to_neighbour(ctx, veth, to);
+	}
+	return tail(ctx, CALL_NEW_FLOW, HOOK_FROM_CONTAINER, pkt->l3);
+}
+
+static __always_inline int from_container(struct __sk_buff *ctx)
+{
+	struct flow_value *flow;
+	struct packet pkt;
+	int ret, parsed;
+
+	parsed = packet_parse(ctx, &pkt, ETH_HLEN);
+	if (parsed < 0)
+		return parsed;
+	if (!parsed && !pkt.flags) {
+		flow = flow_find(&pkt.key);
+		/* The entry's source address was checked when it was made; that it comes from that container now, the interface says. */
+		if (flow && flow->iif == ctx->ifindex) {
+			ret = flow_forward(ctx, &pkt, flow, true);
+			if (ret != FORWARD_REROUTE)
+				return ret;
+			return tail(ctx, CALL_NEW_FLOW, HOOK_FROM_CONTAINER, pkt.l3);
+		}
+	}
+	if (!parsed && pkt.flags & PACKET_ICMP_ERROR)
+		return tail(ctx, CALL_ICMP_ERROR, HOOK_FROM_CONTAINER, pkt.l3);
+	return from_container_miss(ctx, &pkt, parsed);
+}
+
+/* An established flow towards an uplink whose next hop may have changed. */
+static __always_inline int flow_reroute(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_key *key,
+					struct flow_value *flow, __u32 bridge)
+{
+	const struct addr *src = flow->flags & FLOW_REPLY ? &flow->n_src : &key->src;
+	__u32 generation = generation_of(SLOT_ROUTES);
+	struct route route;
+	int ret;
+
+	ret = route_find(ctx, pkt, src, &flow->n_dst, bridge, &route);
+	if (ret)
+		return ret;
+	/* The masquerade address is not the egress route's any more: the session ends, a new one takes the new address. */
+	if (flow->kind == FLOW_MASQUERADE && !(flow->flags & FLOW_FIXED_SRC) && !addr_equal(&route.source, &flow->n_src)) {
+		struct flow_key pair;
+
+		flow_key_of_pair(&pair, key, flow);
+		bpf_map_delete_elem(&flows, &pair);
+		bpf_map_delete_elem(&flows, key);
+		return -DROP_SOURCE_GONE;
+	}
+	flow->oif = route.oif;
+	flow->mtu = route.mtu;
+	flow->next_hop = route.next_hop;
+	flow->route_generation = generation;
+	return 0;
+}
+
+/* Both sides' way into a container. */
+static __always_inline void flow_set_peer(struct flow_value *flow, const struct endpoint_value *endpoint)
+{
+	flow->action = FLOW_TO_PEER;
+	flow->oif = endpoint->ifindex;
+	flow->mtu = endpoint->mtu;
+	mac_copy(flow->dmac, endpoint->mac);
+	mac_copy(flow->smac, endpoint->bridge_mac);
+}
+
+static __always_inline struct published_value *published_find(const struct packet *pkt)
+{
+	struct published_key key = { .addr = pkt->key.dst, .port = pkt->key.dport, .proto = pkt->key.proto };
+	struct published_value *found;
+
+	if (!(port_use_of(pkt->key.proto, pkt->key.dport) & PORT_PUBLISHED))
+		return NULL;
+	found = bpf_map_lookup_elem(&published, &key);
+	if (found)
+		return found;
+	__builtin_memset(&key.addr, 0, sizeof(key.addr));
+	if (!pkt->v6)
+		addr_set4(&key.addr, 0);
+	return bpf_map_lookup_elem(&published, &key);
+}
+
+/* A container asks for a published port by an address of the host. */
+static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
+				       const struct published_value *port, struct flow_draft *draft)
+{
+	struct endpoint_value *target, *self;
+	struct network_value *network;
+	__u32 id = veth->network;
+
+	target = bpf_map_lookup_elem(&endpoints, &port->target);
+	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
+	network = bpf_map_lookup_elem(&networks, &id);
+	if (!target || !self || !network)
+		return -DROP_UNKNOWN_ENDPOINT;
+	draft->flow.kind = draft->reply.kind = FLOW_HAIRPIN;
+	draft->flow.n_src = pkt->key.src;
+	draft->flow.n_dst = port->target;
+	draft->flow.n_dport = port->port;
+	draft->flow.slot = draft->reply.slot = port->slot;
+	draft->flow.generation = draft->reply.generation = port->generation;
+	draft->flow.iif = ctx->ifindex;
+	draft->reply.iif = target->ifindex;
+	draft->flow.network = draft->reply.network = target->network;
+	flow_set_peer(&draft->flow, target);
+	flow_set_peer(&draft->reply, self);
+	draft->wanted = pkt->key.sport;
+	draft->first = 1024;
+	draft->size = 65536 - 1024;
+	if (target->ifindex == ctx->ifindex) {
+		/* A host drops packets from itself: the container sees its gateway. The port must not be one of the host's own. */
+		draft->flow.n_src = pkt->v6 ? network->gateway6 : network->gateway4;
+		if (addr_is_zero(&draft->flow.n_src))
+			return -DROP_NO_ADDRESS;
+		draft->flow.flags |= FLOW_NAT_SRC;
+		draft->first = pool_first;
+		draft->size = pool_last - pool_first + 1;
+		draft->check_use = 1;
+		if (!port_in_pool(draft->wanted))
+			draft->wanted = 0;
+	}
+	return 0;
+}
+
+/* A container asks for an address that is nobody's here. */
+static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
+					struct flow_draft *draft)
+{
+	bool masquerade = veth->flags & (pkt->v6 ? NETWORK_MASQUERADE6 : NETWORK_MASQUERADE4);
+	struct endpoint_value *self;
+	struct network_value *network;
+	__u32 id = veth->network;
+	struct route route;
+	int ret;
+
+	network = bpf_map_lookup_elem(&networks, &id);
+	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
+	if (!network || !self)
+		return -DROP_UNKNOWN_ENDPOINT;
+	if (pkt->ttl <= 1)
+		return ROUTE_STACK;
+	draft->flow.route_generation = generation_of(SLOT_ROUTES);
+	ret = route_find(ctx, pkt, &pkt->key.src, &pkt->key.dst, veth->bridge, &route);
+	if (ret)
+		return ret;
+	draft->flow.n_src = pkt->key.src;
+	draft->flow.n_dst = pkt->key.dst;
+	draft->flow.n_dport = pkt->key.dport;
+	draft->flow.slot = draft->reply.slot = veth->slot;
+	draft->flow.generation = draft->reply.generation = veth->generation;
+	draft->flow.iif = ctx->ifindex;
+	draft->flow.network = draft->reply.network = veth->network;
+	draft->flow.action = FLOW_TO_UPLINK;
+	draft->flow.oif = route.oif;
+	draft->flow.mtu = route.mtu;
+	draft->flow.next_hop = route.next_hop;
+	draft->flow.kind = draft->reply.kind = masquerade ? FLOW_MASQUERADE : FLOW_ROUTED;
+	flow_set_peer(&draft->reply, self);
+	draft->wanted = pkt->key.sport;
+	if (!masquerade)
+		return 0;
+	draft->flow.n_src = pkt->v6 ? network->snat6 : network->snat4;
+	if (addr_is_zero(&draft->flow.n_src))
+		draft->flow.n_src = route.source;
+	else
+		draft->flow.flags |= FLOW_FIXED_SRC;
+	if (addr_is_zero(&draft->flow.n_src) || (!pkt->v6 && !addr_words(&draft->flow.n_src)[3]))
+		return -DROP_NO_ADDRESS;
+	draft->flow.flags |= FLOW_NAT_SRC;
+	draft->first = pool_first;
+	draft->size = pool_last - pool_first + 1;
+	draft->check_use = 1;
+	if (!port_in_pool(draft->wanted))
+		draft->wanted = 0;
+	return 0;
+}
+
+/* 0: the draft is filled. ROUTE_STACK: the host's own business. Or -DROP_*. */
+static __always_inline int new_flow_classify(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
+					     struct flow_draft *draft)
+{
+	struct address_value *to = address_find(&pkt->key.dst);
+	struct published_value *port;
+
+	if (to && to->kind == ADDRESS_LOCAL) {
+		if (veth->flags & NETWORK_INTERNAL)
+			return to->network == veth->network ? ROUTE_STACK : -DROP_INTERNAL;
+		if (pkt->flags)
+			return ROUTE_STACK;
+		port = published_find(pkt);
+		if (!port || addr_is4(&port->target) == pkt->v6 || addr_is_loopback(&pkt->key.dst))
+			return ROUTE_STACK;
+		return new_hairpin(ctx, pkt, veth, port, draft);
+	}
+	if (to && to->kind == ADDRESS_SUBNET)
+		return to->network == veth->network ? ROUTE_STACK : -DROP_ISOLATED;
+	if (veth->flags & NETWORK_INTERNAL)
+		return -DROP_INTERNAL;
+	if (pkt->flags & PACKET_FRAGMENT)
+		return -DROP_FRAGMENT;
+	if (pkt->flags & PACKET_ICMP_ERROR)
+		return -DROP_NO_FLOW;
+	if (pkt->flags)
+		return -DROP_PROTOCOL;
+	if (!packet_may_begin(pkt))
+		return -DROP_NO_FLOW;
+	return new_external(ctx, pkt, veth, draft);
+}
+
+static __always_inline int new_flow(struct __sk_buff *ctx)
+{
+	__u32 ifindex = ctx->ifindex;
+	struct flow_draft *draft;
+	struct flow_value *flow;
+	struct veth_value *veth;
+	struct packet pkt;
+	int ret;
+
+	ret = packet_parse(ctx, &pkt, ETH_HLEN);
+	if (ret)
+		return ret < 0 ? ret : PASS;
+	veth = bpf_map_lookup_elem(&veths, &ifindex);
+	draft = flow_draft_get();
+	if (!veth || !draft)
+		return -DROP_UNKNOWN_ENDPOINT;
+	flow = bpf_map_lookup_elem(&flows, &pkt.key);
+	if (flow && !pkt.flags && !flow_is_live(flow)) {
+		flow_delete_stale(&pkt.key, flow);
+		flow = NULL;
+	}
+	if (flow && !pkt.flags && flow->iif == ctx->ifindex && flow->action == FLOW_TO_UPLINK) {
+		ret = flow_reroute(ctx, &pkt, &pkt.key, flow, veth->bridge);
+	} else {
+		__builtin_memset(draft, 0, sizeof(*draft));
+		draft->key = pkt.key;
+		ret = new_flow_classify(ctx, &pkt, veth, draft);
+		if (!ret)
+			ret = flow_insert(draft);
+		else if (ret == ROUTE_STACK)
+			return PASS;
+	}
+	if (ret < 0)
+		return ret;
+	if (ret == ROUTE_STACK && flow)
+		return PASS;
+	flow = flow_find(&pkt.key);
+	if (!flow || flow->iif != ctx->ifindex)
+		return -DROP_NO_FLOW;
+	ret = flow_forward(ctx, &pkt, flow, true);
+	/* The routes changed in this very moment: the sender repeats. */
+	return ret == FORWARD_REROUTE ? -DROP_NO_FLOW : ret;
+}
+
+/* What the stack sends to a network: the host's own passes; what it routes in must belong to a flow that the stack carries. */
+static __always_inline int to_bridge(struct __sk_buff *ctx)
+{
+	struct flow_value *flow;
+	struct flow_key key;
+	struct packet pkt;
+	int ret;
+
+	if (!ctx->ingress_ifindex || ctx->ingress_ifindex == ctx->ifindex)
+		return PASS;
+	ret = packet_parse(ctx, &pkt, ETH_HLEN);
+	if (ret)
+		return ret < 0 ? ret : PASS;
+	flow_key_reverse(&key, &pkt.key);
+	flow = pkt.flags ? NULL : flow_find(&key);
+	return flow && flow->flags & FLOW_BY_STACK ? PASS : -DROP_DIRECT;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The flow table. A session is two entries; whoever inserts the reply entry with BPF_NOEXIST owns the reply tuple, and with it the NAT
+ * port: there is no look-up before, so there is no race. A full table refuses; it never evicts (RFC 6888 REQ-11).
+ */
+#pragma once
+
+#include "config.h"
+#include "csum.h"
+
+#define NSEC_PER_SEC 1000000000ULL
+#define NAT_TRIES 128
+#define SLOT_ROUTES 0
+#define SLOT_HOST 262143 /* the last one is never given away, so never changes: flows that hang on no endpoint */
+
+static __always_inline __u32 clock_seconds(void)
+{
+	return bpf_ktime_get_coarse_ns() / NSEC_PER_SEC;
+}
+
+static __always_inline __u32 generation_of(__u32 slot)
+{
+	__u32 *generation = bpf_map_lookup_elem(&generations, &slot);
+
+	return generation ? *generation : 0;
+}
+
+static __always_inline bool flow_is_live(const struct flow_value *flow)
+{
+	return generation_of(flow->slot) == flow->generation;
+}
+
+static __always_inline struct flow_value *flow_find(const struct flow_key *key)
+{
+	struct flow_value *flow = bpf_map_lookup_elem(&flows, key);
+
+	return flow && flow_is_live(flow) ? flow : NULL;
+}
+
+static __always_inline __u32 port_use_index(__u8 proto, __be16 port)
+{
+	__u32 table = proto == IPPROTO_TCP ? PORT_USE_TCP : proto == IPPROTO_UDP ? PORT_USE_UDP : PORT_USE_OTHER;
+
+	return table << 16 | bpf_ntohs(port);
+}
+
+static __always_inline __u32 port_use_of(__u8 proto, __be16 port)
+{
+	__u32 index = port_use_index(proto, port), *use = bpf_map_lookup_elem(&port_use, &index);
+
+	return use ? *use : 0;
+}
+
+static __always_inline bool port_in_pool(__be16 port)
+{
+	__u16 p = bpf_ntohs(port);
+
+	return p >= pool_first && p <= pool_last;
+}
+
+/* The key under which the other side of the session stands. */
+static __always_inline void flow_key_of_pair(struct flow_key *to, const struct flow_key *key, const struct flow_value *flow)
+{
+	__builtin_memset(to, 0, sizeof(*to));
+	to->src = flow->n_dst;
+	to->dst = flow->n_src;
+	to->sport = flow->n_dport;
+	to->dport = flow->n_sport;
+	to->proto = key->proto;
+}
+
+/* What a packet does to its session: counters and times of its own direction only. */
+static __always_inline void flow_touch(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow)
+{
+	__u32 now = clock_seconds();
+
+	/* An RST refreshes nothing (RFC 7857 section 2): a forged one must not keep a session. */
+	if (!(pkt->tcp_flags & TCP_RST) && flow->seen != now)
+		flow->seen = now;
+	if (pkt->tcp_flags & ~flow->tcp_flags)
+		flow->tcp_flags |= pkt->tcp_flags;
+	flow->packets++;
+	flow->bytes += ctx->len - pkt->l3;
+}
+
+/* A SYN on a closing session begins it afresh: both sides forget what they saw. */
+static __always_inline void flow_restart(const struct packet *pkt, struct flow_value *flow)
+{
+	struct flow_value *pair;
+	struct flow_key key;
+
+	flow_key_of_pair(&key, &pkt->key, flow);
+	flow->tcp_flags = 0;
+	pair = bpf_map_lookup_elem(&flows, &key);
+	if (pair)
+		pair->tcp_flags = 0;
+}
+
+/* A session that is being made: too large for the stack. */
+struct flow_draft {
+	struct flow_key key, reply_key;
+	struct flow_value flow, reply;
+	__u32 first, size, start, stride; /* candidate ports: first + (start + i * stride) % size */
+	__u32 check_use;		  /* candidates must not be published or bound */
+	__be16 wanted;			  /* tried first; 0: none */
+	__u16 pad;
+	__s32 result;
+};
+
+/* Written and read: one program run. Softirqs are off, and programs do not nest on a CPU between here and the insert. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_draft);
+} drafts SEC(".maps");
+
+static __always_inline struct flow_draft *flow_draft_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&drafts, &zero);
+}
+
+static __always_inline __u32 csum_diff_ports(const struct flow_key *key, const struct flow_value *flow)
+{
+	return csum_fold(csum_diff16(key->sport, flow->n_sport) + csum_diff16(key->dport, flow->n_dport));
+}
+
+static __always_inline void flow_draft_set_port(struct flow_draft *draft, __be16 port)
+{
+	draft->flow.n_sport = port;
+	draft->reply_key.dport = port;
+	draft->flow.port_diff = csum_diff_ports(&draft->key, &draft->flow);
+	draft->reply.port_diff = csum_diff_ports(&draft->reply_key, &draft->reply);
+}
+
+/* 0: reserved. -EEXIST: taken. Anything else: no room. An entry that is stale makes way. */
+static __always_inline int flow_reserve(struct flow_draft *draft)
+{
+	long ret = bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
+	struct flow_value *other;
+
+	if (ret != -EEXIST)
+		return ret;
+	other = bpf_map_lookup_elem(&flows, &draft->reply_key);
+	if (!other || flow_is_live(other))
+		return -EEXIST;
+	bpf_map_delete_elem(&flows, &draft->reply_key);
+	return bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
+}
+
+static long flow_try_port(__u32 i, void *unused)
+{
+	struct flow_draft *draft = flow_draft_get();
+	__be16 port;
+	int ret;
+
+	if (!draft)
+		return 1;
+	if (i == 0) {
+		if (!draft->wanted)
+			return 0;
+		port = draft->wanted;
+	} else {
+		if (!draft->size)
+			return 1;
+		port = bpf_htons((__u16)(draft->first + (draft->start + i * draft->stride) % draft->size));
+		if (!port)
+			return 0;
+	}
+	if (draft->check_use && port_use_of(draft->key.proto, port))
+		return 0;
+	flow_draft_set_port(draft, port);
+	ret = flow_reserve(draft);
+	if (ret == -EEXIST)
+		return 0;
+	draft->result = ret ? -DROP_TABLE_FULL : 0;
+	return 1;
+}
+
+/*
+ * Completes and inserts a draft of which the caller has filled key, the addresses, destination port, kind, actions, slots and
+ * interfaces of both sides. 0, or -DROP_*. 1: another CPU was faster; its flow stands under the key.
+ */
+static __always_inline int flow_insert(struct flow_draft *draft)
+{
+	long ret;
+
+	draft->reply_key.src = draft->flow.n_dst;
+	draft->reply_key.dst = draft->flow.n_src;
+	draft->reply_key.sport = draft->flow.n_dport;
+	draft->reply_key.proto = draft->key.proto;
+	draft->reply.n_src = draft->key.dst;
+	draft->reply.n_dst = draft->key.src;
+	draft->reply.n_sport = draft->key.dport;
+	draft->reply.n_dport = draft->key.sport;
+	draft->reply.flags |= FLOW_REPLY;
+	draft->reply.seen = draft->flow.seen = clock_seconds();
+	draft->flow.addr_diff = csum_diff_addrs(&draft->key, &draft->flow.n_src, &draft->flow.n_dst);
+	draft->reply.addr_diff = csum_diff_addrs(&draft->reply_key, &draft->reply.n_src, &draft->reply.n_dst);
+	draft->result = -DROP_NO_PORT;
+	/* Unguessable where the port is not kept (RFC 6056): random start, random odd stride. */
+	draft->start = bpf_get_prandom_u32() & 0x0fffffff;
+	draft->stride = (bpf_get_prandom_u32() & 0xffff) | 1;
+	if (bpf_loop(NAT_TRIES, flow_try_port, NULL, 0) < 0)
+		return -DROP_NO_PORT;
+	if (draft->result)
+		return draft->result;
+	ret = bpf_map_update_elem(&flows, &draft->key, &draft->flow, BPF_NOEXIST);
+	if (!ret)
+		return 0;
+	bpf_map_delete_elem(&flows, &draft->reply_key);
+	return ret == -EEXIST ? 1 : -DROP_TABLE_FULL;
+}
+
+/* Deletes a stale session: its own entry, and the other side's unless that has been taken over by a live one. */
+static __always_inline void flow_delete_stale(const struct flow_key *key, const struct flow_value *flow)
+{
+	struct flow_key pair_key;
+	struct flow_value *pair;
+
+	flow_key_of_pair(&pair_key, key, flow);
+	bpf_map_delete_elem(&flows, key);
+	pair = bpf_map_lookup_elem(&flows, &pair_key);
+	if (pair && !flow_is_live(pair))
+		bpf_map_delete_elem(&flows, &pair_key);
+}

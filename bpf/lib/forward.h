@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From a flow entry to a packet on its way: check, rewrite, deliver. Once a byte has been rewritten, a failure is a drop. */
+#pragma once
+
+#include "route.h"
+#include "verdict.h"
+
+#define FORWARD_REROUTE 1 /* the next hop must be looked up first; nothing has been changed */
+
+struct eth_addrs {
+	__u8 dmac[6], smac[6];
+};
+
+/* Into the container behind the veth whose host end is oif: its stack gets the packet in this softirq. */
+static __always_inline int deliver_to_peer(struct __sk_buff *ctx, __u32 oif)
+{
+	/* The mark means something in the host only. */
+	ctx->mark = 0;
+	/* The frame was addressed to another host end (before 6.15 redirect_peer leaves the type as it is). */
+	if (ctx->pkt_type != PACKET_HOST)
+		bpf_skb_change_type(ctx, PACKET_HOST);
+	return bpf_redirect_peer(oif, 0);
+}
+
+static __always_inline int deliver_to_uplink(const struct flow_value *flow)
+{
+	struct bpf_redir_neigh next = {};
+
+	if (addr_is4(&flow->next_hop)) {
+		next.nh_family = AF_INET;
+		next.ipv4_nh = addr_words(&flow->next_hop)[3];
+	} else {
+		next.nh_family = AF_INET6;
+		__builtin_memcpy(next.ipv6_nh, flow->next_hop.b, 16);
+	}
+	/* SNAT is done: should the neighbour be unresolved, what waits in its queue is already rewritten. */
+	return bpf_redirect_neigh(flow->oif, &next, sizeof(next), 0);
+}
+
+static __always_inline int rewrite_ipv4(struct iphdr *ip, const struct flow_value *flow, __u32 ttl_step)
+{
+	__u32 diff = flow->addr_diff;
+
+	if (ttl_step) {
+		__be16 old = *(__be16 *)&ip->ttl;
+
+		ip->ttl--;
+		diff += csum_diff16(old, *(__be16 *)&ip->ttl);
+	}
+	ip->saddr = addr_words(&flow->n_src)[3];
+	ip->daddr = addr_words(&flow->n_dst)[3];
+	ip->check = csum_apply(ip->check, diff);
+	return 0;
+}
+
+/* Rewrites addresses, ports, TTL (by ttl_step) and, with eth, both MAC addresses. */
+static __always_inline int packet_rewrite(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow,
+					  __u32 ttl_step, bool eth)
+{
+	void *start;
+	__u8 *l4;
+
+	if (csum_l4_replace(ctx, pkt, flow->addr_diff, flow->port_diff))
+		return -DROP_REWRITE;
+	start = packet_at(ctx, pkt->l3, sizeof(struct iphdr));
+	if (!start)
+		return -DROP_REWRITE;
+	if (pkt->v6) {
+		struct ipv6hdr *ip = packet_at(ctx, pkt->l3, sizeof(*ip));
+
+		if (!ip)
+			return -DROP_REWRITE;
+		ip->hop_limit -= ttl_step;
+		__builtin_memcpy(ip->saddr, flow->n_src.b, 16);
+		__builtin_memcpy(ip->daddr, flow->n_dst.b, 16);
+	} else {
+		rewrite_ipv4(start, flow, ttl_step);
+	}
+	if (flow->port_diff) {
+		l4 = packet_at(ctx, pkt->l4, 8);
+		if (!l4)
+			return -DROP_REWRITE;
+		if (pkt->key.proto == IPPROTO_TCP || pkt->key.proto == IPPROTO_UDP) {
+			*(__be16 *)l4 = flow->n_sport;
+			*(__be16 *)(l4 + 2) = flow->n_dport;
+		} else {
+			/* The side of the key that is not the identifier is 0 on both. */
+			*(__be16 *)(l4 + 4) = flow->n_sport | flow->n_dport;
+		}
+	}
+	if (eth) {
+		struct ethhdr *h = packet_at(ctx, 0, sizeof(*h));
+
+		if (!h)
+			return -DROP_REWRITE;
+		mac_copy(h->h_dest, flow->dmac);
+		mac_copy(h->h_source, flow->smac);
+	}
+	return 0;
+}
+
+/* A packet from a device without link-layer header gets one before it enters a veth. */
+static __always_inline int packet_add_eth(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow)
+{
+	struct ethhdr *h;
+
+	if (bpf_skb_change_head(ctx, ETH_HLEN, 0))
+		return -DROP_REWRITE;
+	h = packet_at(ctx, 0, sizeof(*h));
+	if (!h)
+		return -DROP_REWRITE;
+	mac_copy(h->h_dest, flow->dmac);
+	mac_copy(h->h_source, flow->smac);
+	h->h_proto = pkt->v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	return 0;
+}
+
+/*
+ * Sends a packet of a live flow on its way. from_container: the stack can still tell the sender what is wrong, since it sees
+ * the packet as the sender made it.
+ */
+static __always_inline int flow_forward(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow,
+					bool from_container)
+{
+	enum flow_action action = flow->action;
+	int ret;
+
+	if (action != FLOW_TO_STACK) {
+		if (action == FLOW_TO_UPLINK && flow->route_generation != generation_of(SLOT_ROUTES))
+			return FORWARD_REROUTE;
+		if (pkt->ttl <= 1)
+			return from_container && action == FLOW_TO_UPLINK ? PASS : -DROP_TTL;
+		if (packet_exceeds(ctx, pkt, flow->mtu))
+			return from_container && action == FLOW_TO_UPLINK ? PASS : -DROP_TOO_BIG;
+	}
+	if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && flow->tcp_flags & (TCP_FIN | TCP_RST))
+		flow_restart(pkt, flow);
+	flow_touch(ctx, pkt, flow);
+	ret = packet_rewrite(ctx, pkt, flow, action != FLOW_TO_STACK, action == FLOW_TO_PEER && pkt->l3);
+	if (ret)
+		return ret;
+	switch (action) {
+	case FLOW_TO_PEER:
+		if (!pkt->l3) {
+			ret = packet_add_eth(ctx, pkt, flow);
+			if (ret)
+				return ret;
+		}
+		return deliver_to_peer(ctx, flow->oif);
+	case FLOW_TO_UPLINK:
+		return deliver_to_uplink(flow);
+	default:
+		return PASS;
+	}
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * ICMP errors belong to the flow of the packet they quote (RFC 5508 section 4): the quoted packet is the one that was translated on
+ * its way out, so both it and the outer header are translated back. They refresh and end nothing (RFC 4787 REQ-12).
+ */
+#pragma once
+
+#include "classify.h"
+
+struct quote {
+	struct flow_key key; /* of the quoted packet, as it is on the wire */
+	__u32 l3, l4;	     /* offsets, bytes */
+	__u32 csum;	     /* offset of the transport checksum; 0: not quoted, or none to correct */
+	__sum16 check;	     /* the IPv4 header's checksum, as quoted */
+	__sum16 l4_check;
+};
+
+static __always_inline bool quote_parse_l4(struct __sk_buff *ctx, struct quote *q, bool v6)
+{
+	__u8 *l4 = packet_at(ctx, q->l4, 8), *check;
+	__u8 request = v6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO, reply = v6 ? ICMPV6_ECHO_REPLY : ICMP_ECHOREPLY;
+
+	/* RFC 792: the first eight bytes are all that can be counted on. */
+	if (!l4)
+		return false;
+	switch (q->key.proto) {
+	case IPPROTO_TCP:
+		q->key.sport = *(__be16 *)l4;
+		q->key.dport = *(__be16 *)(l4 + 2);
+		check = packet_at(ctx, q->l4, 18);
+		if (check) {
+			q->csum = q->l4 + 16;
+			q->l4_check = *(__sum16 *)(check + 16);
+		}
+		return true;
+	case IPPROTO_UDP:
+		q->key.sport = *(__be16 *)l4;
+		q->key.dport = *(__be16 *)(l4 + 2);
+		q->l4_check = *(__sum16 *)(l4 + 6);
+		if (q->l4_check || v6)
+			q->csum = q->l4 + 6;
+		return true;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		if (l4[0] == request)
+			q->key.sport = *(__be16 *)(l4 + 4);
+		else if (l4[0] == reply)
+			q->key.dport = *(__be16 *)(l4 + 4);
+		else
+			return false;
+		q->l4_check = *(__sum16 *)(l4 + 2);
+		q->csum = q->l4 + 2;
+		return true;
+	}
+	return false;
+}
+
+static __always_inline bool quote_parse(struct __sk_buff *ctx, const struct packet *pkt, struct quote *q)
+{
+	__builtin_memset(q, 0, sizeof(*q));
+	q->l3 = pkt->l4 + 8;
+	if (pkt->v6) {
+		struct ipv6hdr *ip = packet_at(ctx, q->l3, sizeof(*ip));
+		__u8 *ext, next;
+
+		if (!ip || ip->version != 6)
+			return false;
+		addr_set6(&q->key.src, ip->saddr);
+		addr_set6(&q->key.dst, ip->daddr);
+		next = ip->nexthdr;
+		q->l4 = q->l3 + sizeof(*ip);
+#pragma unroll
+		for (int i = 0; i < 2; i++) {
+			if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS)
+				break;
+			ext = packet_at(ctx, q->l4, 8);
+			if (!ext)
+				return false;
+			next = ext[0];
+			q->l4 += 8 + ext[1] * 8;
+		}
+		q->key.proto = next;
+	} else {
+		struct iphdr *ip = packet_at(ctx, q->l3, sizeof(*ip));
+
+		if (!ip || ip->version != 4 || ip->ihl < 5 || ip->frag_off & bpf_htons(0x1fff))
+			return false;
+		addr_set4(&q->key.src, ip->saddr);
+		addr_set4(&q->key.dst, ip->daddr);
+		q->key.proto = ip->protocol;
+		q->check = ip->check;
+		q->l4 = q->l3 + ip->ihl * 4;
+	}
+	return quote_parse_l4(ctx, q, pkt->v6);
+}
+
+/* Translates the quoted packet back to what its sender sent. Returns the difference of all its bytes. */
+static __always_inline int quote_rewrite(struct __sk_buff *ctx, const struct packet *pkt, const struct quote *q,
+					 const struct flow_value *flow, __u32 *diff)
+{
+	__sum16 check = csum_apply(q->check, flow->addr_diff), l4_check;
+	__u32 l4_diff = flow->port_diff;
+	__u8 *l4;
+
+	if (q->key.proto != IPPROTO_ICMP)
+		l4_diff += flow->addr_diff;
+	*diff = flow->addr_diff + flow->port_diff;
+	if (!pkt->v6)
+		*diff += csum_diff16(q->check, check);
+	l4_check = csum_apply(q->l4_check, l4_diff);
+	if (q->key.proto == IPPROTO_UDP && !l4_check)
+		l4_check = 0xffff;
+	if (q->csum) {
+		__sum16 *at = packet_at(ctx, q->csum, 2);
+
+		if (!at)
+			return -DROP_REWRITE;
+		*at = l4_check;
+		*diff += csum_diff16(q->l4_check, l4_check);
+	}
+	l4 = packet_at(ctx, q->l4, 8);
+	if (!l4)
+		return -DROP_REWRITE;
+	if (q->key.proto == IPPROTO_TCP || q->key.proto == IPPROTO_UDP) {
+		*(__be16 *)l4 = flow->n_dport;
+		*(__be16 *)(l4 + 2) = flow->n_sport;
+	} else {
+		*(__be16 *)(l4 + 4) = flow->n_dport | flow->n_sport;
+	}
+	if (pkt->v6) {
+		struct ipv6hdr *ip = packet_at(ctx, q->l3, sizeof(*ip));
+
+		if (!ip)
+			return -DROP_REWRITE;
+		__builtin_memcpy(ip->saddr, flow->n_dst.b, 16);
+		__builtin_memcpy(ip->daddr, flow->n_src.b, 16);
+	} else {
+		struct iphdr *ip = packet_at(ctx, q->l3, sizeof(*ip));
+
+		if (!ip)
+			return -DROP_REWRITE;
+		ip->saddr = addr_words(&flow->n_dst)[3];
+		ip->daddr = addr_words(&flow->n_src)[3];
+		ip->check = check;
+	}
+	return 0;
+}
+
+/* The outer packet: to whoever sent the quoted one; from the flow's other end, or from the router that it comes from. */
+static __always_inline int icmp_error_rewrite(struct __sk_buff *ctx, struct packet *pkt, const struct quote *q,
+					      const struct flow_value *flow, struct flow_value *outer)
+{
+	__u32 diff;
+	int ret;
+
+	ret = quote_rewrite(ctx, pkt, q, flow, &diff);
+	if (ret)
+		return ret;
+	if (bpf_l4_csum_replace(ctx, pkt->l4 + 2, 0, csum_fold(diff), 0))
+		return -DROP_REWRITE;
+	__builtin_memset(outer, 0, sizeof(*outer));
+	outer->n_dst = flow->n_dst;
+	outer->n_src = pkt->key.src;
+	if (addr_equal(&pkt->key.src, &q->key.dst))
+		outer->n_src = flow->n_src;
+	outer->addr_diff = csum_diff_addrs(&pkt->key, &outer->n_src, &outer->n_dst);
+	outer->action = flow->action;
+	outer->oif = flow->oif;
+	outer->next_hop = flow->next_hop;
+	mac_copy(outer->dmac, flow->dmac);
+	mac_copy(outer->smac, flow->smac);
+	return packet_rewrite(ctx, pkt, outer, outer->action != FLOW_TO_STACK, outer->action == FLOW_TO_PEER && pkt->l3);
+}
+
+static __always_inline int icmp_error_deliver(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *outer)
+{
+	int ret;
+
+	switch (outer->action) {
+	case FLOW_TO_PEER:
+		if (!pkt->l3) {
+			ret = packet_add_eth(ctx, pkt, outer);
+			if (ret)
+				return ret;
+		}
+		return deliver_to_peer(ctx, outer->oif);
+	case FLOW_TO_UPLINK:
+		return deliver_to_uplink(outer);
+	default:
+		return PASS;
+	}
+}
+
+static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
+{
+	bool from_container = ctx->cb[0] == HOOK_FROM_CONTAINER;
+	struct flow_value *flow, *outer;
+	struct flow_draft *draft = flow_draft_get();
+	struct veth_value *veth;
+	struct flow_key key;
+	__u32 ifindex = ctx->ifindex;
+	struct packet pkt;
+	struct quote q;
+	int ret;
+
+	ret = packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0);
+	if (ret || !draft)
+		return ret < 0 ? ret : PASS;
+	flow = NULL;
+	if (quote_parse(ctx, &pkt, &q)) {
+		flow_key_reverse(&key, &q.key);
+		flow = flow_find(&key);
+	}
+	if (!flow || flow->iif != (from_container ? ifindex : 0))
+		return from_container ? from_container_miss(ctx, &pkt, 0) : PASS;
+	if (pkt.ttl <= 1)
+		return -DROP_TTL;
+	if (from_container) {
+		veth = bpf_map_lookup_elem(&veths, &ifindex);
+		if (!veth)
+			return -DROP_UNKNOWN_ENDPOINT;
+		ret = antispoof_ip(&pkt, veth);
+		if (ret)
+			return ret;
+		if (flow->action == FLOW_TO_UPLINK && flow->route_generation != generation_of(SLOT_ROUTES)) {
+			ret = flow_reroute(ctx, &pkt, &key, flow, veth->bridge);
+			if (ret)
+				return ret < 0 ? ret : -DROP_NO_FLOW;
+		}
+	}
+	outer = &draft->flow;
+	ret = icmp_error_rewrite(ctx, &pkt, &q, flow, outer);
+	return ret ? ret : icmp_error_deliver(ctx, &pkt, outer);
+}

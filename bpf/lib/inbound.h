@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What arrives at an uplink, and what leaves by one. */
+#pragma once
+
+#include "classify.h"
+
+/* Directly to a container's address: answers of a network without masquerade only (gateway mode nat). */
+static __always_inline int from_uplink_direct(struct __sk_buff *ctx, const struct packet *pkt)
+{
+	struct address_value *to = address_find(&pkt->key.dst);
+	struct flow_value *flow;
+
+	if (!to || to->kind != ADDRESS_SUBNET)
+		return PASS;
+	flow = pkt->flags ? NULL : flow_find(&pkt->key);
+	if (flow && flow->kind == FLOW_ROUTED && !flow->iif)
+		return flow_forward(ctx, pkt, flow, false);
+	return -DROP_DIRECT;
+}
+
+static __always_inline int from_uplink(struct __sk_buff *ctx, __u32 l3)
+{
+	struct flow_value *flow;
+	struct packet pkt;
+	bool is_published;
+
+	/* Broken packets, frames for others, broadcast and multicast are the stack's. */
+	if (packet_parse(ctx, &pkt, l3) || ctx->pkt_type != PACKET_HOST)
+		return PASS;
+	if (pkt.flags & PACKET_ICMP_ERROR)
+		return tail(ctx, CALL_ICMP_ERROR, HOOK_FROM_UPLINK, l3);
+	if (pkt.flags)
+		return from_uplink_direct(ctx, &pkt);
+	is_published = port_use_of(pkt.key.proto, pkt.key.dport) & PORT_PUBLISHED;
+	if (is_published || port_in_pool(pkt.key.dport)) {
+		/* Flows first: a container's or the host's own connection may use a published port's number on its side. */
+		flow = flow_find(&pkt.key);
+		if (flow && !flow->iif)
+			return flow_forward(ctx, &pkt, flow, false);
+		if (is_published)
+			return tail(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, l3);
+	}
+	return from_uplink_direct(ctx, &pkt);
+}
+
+/* Has the host itself a UDP socket for this packet? Only possible where the kernel picks ports by itself: bind() on a published
+ * port is refused, but an automatic port is not asked about. */
+static __always_inline bool host_owns_udp(struct __sk_buff *ctx, const struct packet *pkt)
+{
+	__u16 port = bpf_ntohs(pkt->key.dport);
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk;
+
+	if (port < local_first || port > local_last)
+		return false;
+	if (pkt->v6) {
+		__builtin_memcpy(tuple.ipv6.saddr, pkt->key.src.b, 16);
+		__builtin_memcpy(tuple.ipv6.daddr, pkt->key.dst.b, 16);
+		tuple.ipv6.sport = pkt->key.sport;
+		tuple.ipv6.dport = pkt->key.dport;
+		sk = bpf_sk_lookup_udp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		tuple.ipv4.saddr = addr_words(&pkt->key.src)[3];
+		tuple.ipv4.daddr = addr_words(&pkt->key.dst)[3];
+		tuple.ipv4.sport = pkt->key.sport;
+		tuple.ipv4.dport = pkt->key.dport;
+		sk = bpf_sk_lookup_udp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (!sk)
+		return false;
+	bpf_sk_release(sk);
+	return true;
+}
+
+/* 0: the draft is filled. ROUTE_STACK: not for a container. Or -DROP_*. */
+static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const struct packet *pkt, struct flow_draft *draft)
+{
+	struct address_value *to = address_find(&pkt->key.dst);
+	struct published_value *port;
+	struct endpoint_value *target;
+
+	/* Only what is addressed to this host: a packet that is merely passing through is not ours. Loopback addresses are never ours on a
+	 * wire. */
+	if (!to || to->kind != ADDRESS_LOCAL || addr_is_loopback(&pkt->key.dst))
+		return ROUTE_STACK;
+	port = published_find(pkt);
+	if (!port || addr_is4(&port->target) == pkt->v6)
+		return ROUTE_STACK;
+	if (address_find(&pkt->key.src))
+		return -DROP_SPOOFED_IP;
+	if (pkt->key.proto == IPPROTO_TCP) {
+		/* Only a SYN begins: the rest is answered by the stack, or is the host's own connection from an automatic port. */
+		if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
+			return ROUTE_STACK;
+	} else if (host_owns_udp(ctx, pkt)) {
+		return ROUTE_STACK;
+	}
+	target = bpf_map_lookup_elem(&endpoints, &port->target);
+	if (!target)
+		return -DROP_UNKNOWN_ENDPOINT;
+	draft->flow.kind = draft->reply.kind = FLOW_PUBLISHED;
+	draft->flow.n_src = pkt->key.src;
+	draft->flow.n_dst = port->target;
+	draft->flow.n_dport = port->port;
+	draft->flow.slot = draft->reply.slot = port->slot;
+	draft->flow.generation = draft->reply.generation = port->generation;
+	draft->flow.network = draft->reply.network = target->network;
+	flow_set_peer(&draft->flow, target);
+	draft->reply.iif = target->ifindex;
+	draft->reply.action = FLOW_TO_UPLINK;
+	/* Looked up when the container answers: many never do. */
+	draft->reply.route_generation = generation_of(SLOT_ROUTES) - 1;
+	/* Two clients' ports may meet at one container port that is published twice: then the second one gets another. */
+	draft->wanted = pkt->key.sport;
+	draft->first = 1024;
+	draft->size = 65536 - 1024;
+	return 0;
+}
+
+static __always_inline int new_inbound(struct __sk_buff *ctx)
+{
+	struct flow_draft *draft = flow_draft_get();
+	struct flow_value *flow;
+	struct packet pkt;
+	int ret;
+
+	if (packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0) || !draft)
+		return PASS;
+	flow = bpf_map_lookup_elem(&flows, &pkt.key);
+	if (flow && !flow_is_live(flow))
+		flow_delete_stale(&pkt.key, flow);
+	__builtin_memset(draft, 0, sizeof(*draft));
+	draft->key = pkt.key;
+	ret = new_inbound_classify(ctx, &pkt, draft);
+	if (ret)
+		return ret < 0 ? ret : PASS;
+	ret = flow_insert(draft);
+	if (ret < 0)
+		return ret;
+	flow = flow_find(&pkt.key);
+	if (!flow || flow->iif)
+		return -DROP_NO_FLOW;
+	return flow_forward(ctx, &pkt, flow, false);
+}
+
+static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
+{
+	struct address_value *from;
+	struct packet pkt;
+
+	if (packet_parse(ctx, &pkt, l3))
+		return PASS;
+	from = address_find(&pkt.key.src);
+	if (!from)
+		return PASS;
+	if (from->kind == ADDRESS_SUBNET || from->network)
+		return tail(ctx, CALL_NEW_OUTBOUND, HOOK_TO_UPLINK, l3);
+	/* A raw socket's ping has any identifier: one that is in the pool must be reserved like a container's. */
+	if (!ctx->ingress_ifindex && !pkt.flags && pkt.icmp_type && packet_may_begin(&pkt) && port_in_pool(pkt.key.sport))
+		return tail(ctx, CALL_NEW_OUTBOUND, HOOK_TO_UPLINK, l3);
+	return PASS;
+}
+
+/* Fills the draft for what the stack sends out for a container, from a gateway's address, or as a ping of the host's. */
+static __always_inline int new_outbound_draft(struct __sk_buff *ctx, const struct packet *pkt,
+					      const struct network_value *network, struct flow_draft *draft)
+{
+	struct endpoint_value *self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
+	struct uplink_value *uplink;
+	__u32 ifindex = ctx->ifindex;
+
+	draft->flow.n_src = pkt->key.src;
+	draft->flow.n_dst = pkt->key.dst;
+	draft->flow.n_dport = pkt->key.dport;
+	draft->flow.kind = draft->reply.kind = FLOW_HOST;
+	draft->flow.flags = draft->reply.flags = FLOW_BY_STACK | FLOW_NAT_SRC;
+	draft->flow.action = draft->reply.action = FLOW_TO_STACK;
+	draft->flow.slot = draft->reply.slot = self ? self->slot : SLOT_HOST;
+	draft->flow.generation = draft->reply.generation = self ? self->generation : generation_of(SLOT_HOST);
+	draft->wanted = port_in_pool(pkt->key.sport) ? pkt->key.sport : 0;
+	draft->first = pool_first;
+	draft->size = pool_last - pool_first + 1;
+	draft->check_use = 1;
+	if (!network)
+		return 0;
+	uplink = bpf_map_lookup_elem(&uplinks, &ifindex);
+	if (!uplink)
+		return -DROP_NOT_UPLINK;
+	draft->flow.kind = draft->reply.kind = FLOW_MASQUERADE;
+	draft->flow.n_src = pkt->v6 ? network->snat6 : network->snat4;
+	if (addr_is_zero(&draft->flow.n_src))
+		draft->flow.n_src = pkt->v6 ? uplink->addr6 : uplink->addr4;
+	return addr_is_zero(&draft->flow.n_src) ? -DROP_NO_ADDRESS : 0;
+}
+
+static __always_inline int new_outbound(struct __sk_buff *ctx)
+{
+	struct flow_draft *draft = flow_draft_get();
+	struct network_value *network = NULL;
+	struct address_value *from;
+	struct flow_value *flow;
+	struct packet pkt;
+	int ret;
+
+	if (packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0) || !draft)
+		return -DROP_LEAK;
+	from = address_find(&pkt.key.src);
+	if (!from)
+		return PASS;
+	if (from->network) {
+		__u32 id = from->network;
+
+		network = bpf_map_lookup_elem(&networks, &id);
+		if (!network)
+			return -DROP_LEAK;
+		if (network->flags & NETWORK_INTERNAL)
+			return -DROP_INTERNAL;
+		if (!(network->flags & (pkt.v6 ? NETWORK_MASQUERADE6 : NETWORK_MASQUERADE4)))
+			return PASS;
+		if (pkt.flags & PACKET_FRAGMENT)
+			return -DROP_FRAGMENT;
+		if (pkt.flags)
+			return -DROP_LEAK;
+	}
+	flow = bpf_map_lookup_elem(&flows, &pkt.key);
+	if (flow && !flow_is_live(flow)) {
+		flow_delete_stale(&pkt.key, flow);
+		flow = NULL;
+	}
+	if (!flow) {
+		if (!packet_may_begin(&pkt))
+			return network ? -DROP_LEAK : PASS;
+		__builtin_memset(draft, 0, sizeof(*draft));
+		draft->key = pkt.key;
+		ret = new_outbound_draft(ctx, &pkt, network, draft);
+		if (!ret)
+			ret = flow_insert(draft);
+		if (ret < 0)
+			return ret;
+		flow = flow_find(&pkt.key);
+		if (!flow)
+			return -DROP_LEAK;
+	}
+	flow_touch(ctx, &pkt, flow);
+	return packet_rewrite(ctx, &pkt, flow, 0, false);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The one way out of every packet program. */
+#pragma once
+
+#include "maps.h"
+
+#define PASS 0 /* not ours: the next program, then the stack */
+
+static __always_inline void drop_count(struct __sk_buff *ctx, enum hook hook, enum drop_reason reason)
+{
+	struct counter_key key = { .hook = hook, .reason = reason };
+	struct counter_value first = { .packets = 1, .bytes = ctx->len };
+	struct counter_value *count = bpf_map_lookup_elem(&counters, &key);
+
+	if (count) {
+		count->packets++;
+		count->bytes += ctx->len;
+	} else {
+		bpf_map_update_elem(&counters, &key, &first, BPF_NOEXIST);
+	}
+}
+
+/* ret: PASS; a redirect helper's code, above 0; or -DROP_reason. */
+static __always_inline int verdict(struct __sk_buff *ctx, enum hook hook, int ret)
+{
+	if (ret == PASS)
+		return TC_NEXT;
+	if (ret > 0)
+		return ret;
+	drop_count(ctx, hook, -ret);
+	return TC_DROP;
+}
