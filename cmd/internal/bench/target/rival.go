@@ -37,17 +37,29 @@ type hosted struct {
 	spec   rivals.Spec
 }
 
-func rival(name string, how manner, make func() rivals.Target) func(context.Context) (Site, error) {
+// rival makes the maker of a site out of a rivals.Target that is made but not set up.
+func rival(name string, how manner, make func() (rivals.Target, error)) func(context.Context) (Site, error) {
 	return func(ctx context.Context) (Site, error) {
+		inner, err := make()
+		if err != nil {
+			return nil, fmt.Errorf("build target %s: %w", name, err)
+		}
 		topo, err := netlab.New(netlab.Config{Name: "bench-" + name})
 		if err != nil {
 			return nil, fmt.Errorf("build target %s: %w", name, err)
 		}
-		h := &hosted{name: name, manner: how, topo: topo, target: make(), spec: rivals.CommonSpec()}
+		h := &hosted{name: name, manner: how, topo: topo, target: inner, spec: rivals.CommonSpec()}
 		if err := h.target.Setup(ctx, topo, h.spec); err != nil {
 			return nil, errors.Join(fmt.Errorf("build target %s: %w", name, err), h.Close())
 		}
 		return h, nil
+	}
+}
+
+// iptables is Docker as it comes: its userland proxy runs, though no traffic of these scenarios goes through it.
+func iptables(backend rivals.Backend) func() (rivals.Target, error) {
+	return func() (rivals.Target, error) {
+		return rivals.NewIptables(rivals.IptablesConfig{Backend: backend, UserlandProxy: true})
 	}
 }
 

@@ -81,6 +81,9 @@ type Maker struct {
 // All lists the targets in the order of reports. To add one, write its rivals.Target and a line here.
 func All() []Maker {
 	return []Maker{
+		{Name: "iptables", About: "Docker's rule set on iptables-nft", Make: rival("iptables", translates, iptables(rivals.NFT))},
+		{Name: "iptables-legacy", About: "Docker's rule set on iptables-legacy", Extra: true,
+			Make: rival("iptables-legacy", translates, iptables(rivals.Legacy))},
 		{Name: "direct", About: "one veth pair with no host in between: the machine's limit", Make: newDirect},
 	}
 }

@@ -3,8 +3,10 @@
 package traffic
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -69,6 +71,8 @@ func (s *sample) flood(to *endpoint, _ *meter) error {
 	if _, err := conn.receive(greeting); err != nil {
 		return describe("wait for the answer to the greeting", err)
 	}
+	s.flooding.Add(1)
+	defer s.flooding.Add(-1)
 	b := newBatch(s.order.Size)
 	for !s.over.Load() {
 		n, err := b.move(unix.SYS_SENDMMSG, conn, 0)
@@ -91,20 +95,36 @@ func (s *sample) collect(listener socket, m *meter) error {
 		return err
 	}
 	b := newBatch(s.order.Size)
-	var sentBefore uint64
 	m.begin()
 	for {
 		n, err := b.move(unix.SYS_RECVMMSG, listener, unix.MSG_WAITFORONE)
 		if err != nil {
 			return describe("receive datagrams", err)
 		}
-		warm := m.counting
+		s.arrived += uint64(n)
 		if m.add(n) {
-			s.offered = s.sent.Load() - sentBefore
-			return nil
+			s.over.Store(true)
+			return s.drainDatagrams(b, listener)
 		}
-		if !warm && m.counting {
-			sentBefore = s.sent.Load()
+	}
+}
+
+// drainDatagrams counts what is still on its way when the time is over: it is late, not lost.
+func (s *sample) drainDatagrams(b *batch, listener socket) error {
+	const nap = time.Millisecond
+	for quiet := false; ; {
+		n, err := b.move(unix.SYS_RECVMMSG, listener, unix.MSG_DONTWAIT)
+		switch {
+		case err == nil:
+			s.arrived += uint64(n)
+			quiet = false
+		case !errors.Is(err, unix.EAGAIN):
+			return describe("receive the last datagrams", err)
+		case quiet:
+			return nil
+		default:
+			quiet = s.flooding.Load() == 0
+			time.Sleep(nap)
 		}
 	}
 }

@@ -58,7 +58,7 @@ type Reply struct {
 	// Seconds is how long was counted, Count what was counted: bytes for a stream, else events.
 	Seconds float64 `json:"seconds"`
 	Count   uint64  `json:"count"`
-	// Lost is the share of the datagrams sent that did not arrive.
+	// Lost is the share of the datagrams sent that never arrived.
 	Lost float64 `json:"lost,omitempty"`
 	// Busy is the CPU time that the ordered CPUs spent on anything in those seconds, interrupts included; Own is what
 	// the generator's threads were billed, which includes the softirqs that ran on top of them.

@@ -21,9 +21,10 @@ type sample struct {
 	meters []*meter
 	// over is set when the counting side has what it wanted: errors of the other side are then its usual end.
 	over atomic.Bool
-	// sent counts datagrams from the greeting on, offered those sent while the receiver counted.
-	sent    atomic.Uint64
-	offered uint64
+	// flooding is the number of senders of datagrams still at it; sent and arrived count from the greetings on.
+	flooding atomic.Int32
+	sent     atomic.Uint64
+	arrived  uint64
 
 	once sync.Once
 	peer netip.AddrPort
@@ -127,8 +128,8 @@ func (s *sample) reply() (Reply, error) {
 		reply.Rate *= 8
 	}
 	if s.order.Kind == Datagrams {
-		if s.offered > reply.Count {
-			reply.Lost = 1 - float64(reply.Count)/float64(s.offered)
+		if sent := s.sent.Load(); sent > s.arrived {
+			reply.Lost = 1 - float64(s.arrived)/float64(sent)
 		}
 	}
 	reply.P50, reply.P99, reply.P999 = latency.Percentile(50), latency.Percentile(99), latency.Percentile(99.9)

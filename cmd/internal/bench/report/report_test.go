@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func example() *Report {
+	cell := func(workload, unit string, iptables, vethway []Sample) []Result {
+		results := []Result{
+			{Scenario: "published", Workload: workload, Family: 4, CPUs: 1, Target: "iptables", Unit: unit, Samples: iptables},
+			{Scenario: "published", Workload: workload, Family: 4, CPUs: 1, Target: "vethway", Unit: unit, Samples: vethway},
+		}
+		Summarize(results)
+		return results
+	}
+	r := &Report{Machine: Machine{
+		Kernel: "6.18", CPU: "Some CPU", Cores: 2, Time: "2026-01-01T00:00:00Z", Settings: Settings{Rounds: 3},
+		Targets: map[string]Setting{"iptables": {Proof: "12 packets"}, "vethway": {Proof: "3 flows"}},
+	}}
+	r.Results = append(r.Results, cell("stream-in", "Gbit/s",
+		[]Sample{{Value: 10}, {Value: 5}, {Value: 10}}, []Sample{{Value: 15}, {Value: 7}, {Value: 16}})...)
+	r.Results = append(r.Results, cell("rr", "transactions/s",
+		[]Sample{{Value: 1000, P50: 20}, {Value: 1000, P50: 20}, {Error: "refused"}},
+		[]Sample{{Value: 2000, P50: 10}, {Value: 2200, P50: 12}, {Value: 9000, P50: 11}})...)
+	return r
+}
+
+func TestSummarize(t *testing.T) {
+	results := example().Results
+	for i, want := range []Result{
+		{Median: 10, Min: 5, Max: 10, Ratio: map[string]float64{"vethway": 10. / 15}},
+		{Median: 15, Min: 7, Max: 16, Ratio: map[string]float64{"iptables": 1.5}},
+		{Median: 1000, Min: 1000, Max: 1000, Ratio: map[string]float64{"vethway": (1000./2000 + 1000./2200) / 2}},
+		{Median: 2200, Min: 2000, Max: 9000, Ratio: map[string]float64{"iptables": 2.1}},
+	} {
+		got := results[i]
+		if got.Median != want.Median || got.Min != want.Min || got.Max != want.Max || !maps.Equal(got.Ratio, want.Ratio) {
+			t.Errorf("result %d: %+v, want %+v", i, got, want)
+		}
+	}
+}
+
+func TestFailures(t *testing.T) {
+	results := example().Results
+	if err := Failures(results); err != nil {
+		t.Errorf("one failed sample of three fails the run: %v", err)
+	}
+	results[2].Samples = []Sample{{Error: "refused"}, {Error: "timed out"}}
+	err := Failures(results)
+	if want := "published rr ipv4 through iptables: every sample failed, the last by: timed out"; err == nil || err.Error() != want {
+		t.Errorf("Failures = %v, want %q", err, want)
+	}
+}
+
+func TestTheShapeOfTheJSON(t *testing.T) {
+	var out bytes.Buffer
+	if err := example().Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	var shape struct {
+		Machine map[string]any   `json:"machine"`
+		Results []map[string]any `json:"results"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &shape); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"cpus", "family", "max", "median", "min", "ratio", "samples", "scenario", "target", "unit", "workload"}
+	if got := slices.Sorted(maps.Keys(shape.Results[0])); !slices.Equal(got, want) {
+		t.Errorf("a result has %v, want %v", got, want)
+	}
+}
+
+func TestText(t *testing.T) {
+	var out bytes.Buffer
+	if err := example().WriteText(&out, "iptables"); err != nil {
+		t.Fatal(err)
+	}
+	const want = `SCENARIO   WORKLOAD   FAMILY  CPUS  UNIT            IPTABLES  VETHWAY
+published  stream-in  ipv4    1     Gbit/s          10.0      15.0 1.50x
+published  rr         ipv4    1     transactions/s  1000      2200 2.10x
+
+Medians of 3 rounds, and the median of the ratios to iptables within the rounds.
+Linux 6.18, Some CPU, 2 cores, 2026-01-01T00:00:00Z.
+iptables: 12 packets
+vethway: 3 flows
+`
+	if out.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	r := example()
+	table := r.Markdown("iptables")
+	const wantTable = `| scenario | workload | family, CPUs | iptables | vethway |
+|---|---|---|---:|---:|
+| published | stream-in | ipv4, 1 | 10.0 Gbit/s | 1.50 |
+| published | rr | ipv4, 1 | 1000 transactions/s | 2.10 |
+
+Medians of 3 interleaved rounds; the ratio to iptables is the median of the ratios within the rounds. Linux 6.18, Some CPU, 2 cores, 2026-01-01T00:00:00Z.
+`
+	if table != wantTable {
+		t.Errorf("Markdown:\n%s\nwant:\n%s", table, wantTable)
+	}
+	filled := "before\n" + Begin + "\n" + table + End + "\nafter\n"
+	for name, tc := range map[string]struct {
+		text, want, err string
+	}{
+		"empty":          {text: "before\n" + Begin + "\n" + End + "\nafter\n", want: filled},
+		"filled":         {text: filled, want: filled},
+		"old":            {text: "before\n" + Begin + "\nold\n| table |\n" + End + "\nafter\n", want: filled},
+		"no markers":     {text: "before\n", err: Begin + " is missing"},
+		"no end":         {text: "before\n" + Begin + "\n", err: End + " is missing after " + Begin},
+		"end goes first": {text: End + "\n" + Begin + "\n", err: End + " is missing after " + Begin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := r.Update(tc.text, "iptables")
+			if tc.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.err) {
+					t.Errorf("error %v, want %q", err, tc.err)
+				}
+				return
+			}
+			if err != nil || got != tc.want {
+				t.Errorf("Update = %q, %v, want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestFigure(t *testing.T) {
+	for v, want := range map[float64]string{0: "0.00", 9.876: "9.88", 24.71: "24.7", 170.4: "170", 17012.4: "17012"} {
+		if got := Figure(v); got != want {
+			t.Errorf("Figure(%v) = %q, want %q", v, got, want)
+		}
+	}
+}
