@@ -4,8 +4,17 @@ package control
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+)
+
+var (
+	// ErrNamespaceGone is what a call of Links fails with when the container's namespace no longer exists, or another
+	// one took its path.
+	ErrNamespaceGone = errors.New("network namespace is gone")
+	// ErrHostNamespace is what OpenNamespace fails with when it is given the host's own.
+	ErrHostNamespace = errors.New("that is the host's own network namespace")
 )
 
 // Links is what the engine needs of the kernel's links, addresses and routes. It is implemented by control/link.

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/control/api"
+)
+
+// schema is the version of the records' layout.
+const schema = 1
+
+// lockWait is how long another process may take to let go of the file, such as a daemon that is just ending.
+const lockWait = 500 * time.Millisecond
+
+var (
+	metaBucket  = []byte("vethwayd")
+	schemaKey   = []byte("schema")
+	recordsPath = []byte("records")
+)
+
+// Config says where the state is.
+type Config struct {
+	// Path of the file; its directory is made when it is missing.
+	Path string
+}
+
+// DB is an open state file. It implements control.Store.
+type DB struct {
+	path string
+	bolt *bbolt.DB
+}
+
+var _ control.Store = (*DB)(nil)
+
+// Open opens the state file, or makes it. It fails with api.Locked while another process has it open, and with
+// api.Corrupt when it is damaged, somebody else's, or of a newer version; such a file is left as it is.
+func Open(cfg Config) (*DB, error) {
+	if cfg.Path == "" {
+		return nil, errors.New("store: no path given")
+	}
+	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	info, err := os.Stat(cfg.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := create(cfg.Path); err != nil {
+			return nil, fmt.Errorf("make the state file: %w", err)
+		}
+	case err != nil:
+		return nil, fmt.Errorf("look at the state file: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, api.Errorf(api.Corrupt, "state file %s is no regular file", cfg.Path)
+	default:
+		// A look without the right to write comes first, as opening for writing may already write.
+		if err := check(cfg.Path); err != nil {
+			return nil, err
+		}
+	}
+	db, err := open(cfg.Path, false)
+	if err != nil {
+		return nil, err
+	}
+	return &DB{path: cfg.Path, bolt: db}, nil
+}
+
+// create makes the file under another name and renames it when it is whole.
+func create(path string) (err error) {
+	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if rm := os.Remove(temporary.Name()); rm != nil && !errors.Is(rm, fs.ErrNotExist) {
+			err = errors.Join(err, rm)
+		}
+	}()
+	if err := temporary.Close(); err != nil {
+		return err
+	}
+	db, err := bbolt.Open(temporary.Name(), 0o600, &bbolt.Options{Timeout: lockWait})
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		meta, err := tx.CreateBucket(metaBucket)
+		if err != nil {
+			return err
+		}
+		if err := meta.Put(schemaKey, []byte(strconv.Itoa(schema))); err != nil {
+			return err
+		}
+		records, err := tx.CreateBucket(recordsPath)
+		if err != nil {
+			return err
+		}
+		for _, kind := range control.Kinds() {
+			if _, err := records.CreateBucket([]byte(kind)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	// Link, not rename: if another daemon made the file meanwhile, it is that one's.
+	if err := os.Link(temporary.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// open opens the file and explains failures.
+func open(path string, readOnly bool) (db *bbolt.DB, err error) {
+	err = guard(path, func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: readOnly})
+		return err
+	})
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, bbolt.ErrTimeout):
+		return nil, api.Errorf(api.Locked, "state file %s is in use by another vethwayd", path).
+			WithHint("stop it first, or give this one a state directory of its own")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("open state file: %w", err)
+	case errors.Is(err, api.Corrupt):
+		return nil, err
+	}
+	return nil, corrupt(path, err)
+}
+
+func corrupt(path string, err error) error {
+	return api.Errorf(api.Corrupt, "state file %s is damaged or not one of vethwayd's: %w", path, err).
+		WithHint("restore it from a backup, or move it away to begin afresh; it was not changed")
+}
+
+// guard turns bbolt's panics on damaged pages into errors, as it does the fault when the file is shorter than its pages say.
+func guard(path string, do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = corrupt(path, fmt.Errorf("%v", r))
+		}
+	}()
+	return do()
+}
+
+// check reads the whole file, to find damage before anything relies on it.
+func check(path string) error {
+	db, err := open(path, true)
+	if err != nil {
+		return err
+	}
+	err = guard(path, func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			if err := checkSchema(path, tx); err != nil {
+				return err
+			}
+			return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return walk(b) })
+		})
+	})
+	return errors.Join(err, db.Close())
+}
+
+func checkSchema(path string, tx *bbolt.Tx) error {
+	meta := tx.Bucket(metaBucket)
+	if meta == nil {
+		return corrupt(path, errors.New("it has another program's contents"))
+	}
+	version, err := strconv.Atoi(string(meta.Get(schemaKey)))
+	switch {
+	case err != nil:
+		return corrupt(path, fmt.Errorf("schema %q", meta.Get(schemaKey)))
+	case version > schema:
+		return api.Errorf(api.Corrupt, "state file %s was written by a newer vethwayd: schema %d, this one knows up to %d",
+			path, version, schema).WithHint("run that version, or move the file away to begin afresh")
+	case version < 1:
+		return corrupt(path, fmt.Errorf("schema %d", version))
+	}
+	records := tx.Bucket(recordsPath)
+	for _, kind := range control.Kinds() {
+		if records == nil || records.Bucket([]byte(kind)) == nil {
+			return corrupt(path, fmt.Errorf("it has no %s records", kind))
+		}
+	}
+	return nil
+}
+
+func walk(b *bbolt.Bucket) error {
+	return b.ForEach(func(k, v []byte) error {
+		if v == nil {
+			return walk(b.Bucket(k))
+		}
+		return nil
+	})
+}
+
+// Path is the file's.
+func (d *DB) Path() string { return d.path }
+
+// Close lets go of the file.
+func (d *DB) Close() error { return d.bolt.Close() }
+
+// Load implements control.Store.
+func (d *DB) Load(ctx context.Context, yield func(control.Record) error) error {
+	return guard(d.path, func() error {
+		return d.bolt.View(func(tx *bbolt.Tx) error {
+			for _, kind := range control.Kinds() {
+				err := tx.Bucket(recordsPath).Bucket([]byte(kind)).ForEach(func(k, v []byte) error {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					return yield(control.Record{Kind: kind, Key: string(k), Value: bytes.Clone(v)})
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// Commit implements control.Store.
+func (d *DB) Commit(ctx context.Context, records []control.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	err := d.bolt.Update(func(tx *bbolt.Tx) error {
+		for _, r := range records {
+			bucket := tx.Bucket(recordsPath).Bucket([]byte(r.Kind))
+			if bucket == nil {
+				return fmt.Errorf("no records of kind %q", r.Kind)
+			}
+			var err error
+			if r.Value == nil {
+				err = bucket.Delete([]byte(r.Key))
+			} else {
+				err = bucket.Put([]byte(r.Key), r.Value)
+			}
+			if err != nil {
+				return fmt.Errorf("%s %s: %w", r.Kind, r.Key, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write the state to %s: %w", d.path, err)
+	}
+	return nil
+}
