@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vethway/vethway/test/behaviour"
 )
 
 func netnsLink(t *testing.T) string {
@@ -24,7 +26,7 @@ func netnsLink(t *testing.T) string {
 
 func newNamespace(t *testing.T, cfg NamespaceConfig) *Namespace {
 	t.Helper()
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	n, err := NewNamespace(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/vethway/vethway/test/behaviour"
 )
 
 func TestMain(m *testing.M) {
@@ -19,20 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// needRoot skips, which STRICT=1 makes a failure.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("STRICT") == "1" {
-		t.Fatal("needs root to make network namespaces")
-	}
-	t.Skip("needs root to make network namespaces")
-}
-
 func TestWhoAmI(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	MustWhoami(t, topo.Host, 8080)
@@ -63,7 +53,7 @@ func TestWhoAmI(t *testing.T) {
 }
 
 func TestOutcome(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	MustWhoami(t, topo.Host, 8080)
@@ -84,7 +74,7 @@ func TestOutcome(t *testing.T) {
 }
 
 func TestTopologyGrows(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	second, err := topo.AddUplink()
@@ -116,7 +106,7 @@ func TestTopologyGrows(t *testing.T) {
 }
 
 func TestCurlReadsAnswer(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	MustWhoami(t, topo.Host, 8080)

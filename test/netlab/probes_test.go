@@ -9,10 +9,12 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/vethway/vethway/test/behaviour"
 )
 
 func TestPing(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	for _, to := range []netip.Addr{topo.Host4, topo.Host6} {
@@ -27,7 +29,7 @@ func TestPing(t *testing.T) {
 }
 
 func TestPingReturnsICMPErrors(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	fb, err := topo.AddForeignBridge()
@@ -53,7 +55,7 @@ func TestPingReturnsICMPErrors(t *testing.T) {
 }
 
 func TestStream(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	s := MustWhoami(t, topo.Host, 8080)
@@ -90,7 +92,7 @@ func TestStream(t *testing.T) {
 }
 
 func TestStreamNoticesLoss(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	MustWhoami(t, topo.Host, 8080)
@@ -108,7 +110,7 @@ func TestStreamNoticesLoss(t *testing.T) {
 }
 
 func TestFrames(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	out, err := OpenPacket(topo.Remote, "eth0")
@@ -154,7 +156,7 @@ func TestFrames(t *testing.T) {
 }
 
 func TestTun(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
 	t.Parallel()
 	topo := Must(t, Config{})
 	tun, err := topo.AddTun()

@@ -15,8 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // ServerConfig says where a whoami server listens.
@@ -39,7 +37,7 @@ type ServerConfig struct {
 type Server struct {
 	label  string
 	tcp    []*net.TCPListener
-	udp    []*net.UDPConn
+	udp    []*Datagrams
 	served atomic.Uint64
 	wg     sync.WaitGroup
 
@@ -95,14 +93,11 @@ func (s *Server) listen(ctx context.Context, ns *Namespace, network string, at n
 		s.tcp = append(s.tcp, l)
 		s.wg.Go(func() { s.acceptLoop(l) })
 	case "udp":
-		c, err := ns.ListenPacket(ctx, at)
+		c, err := ns.ListenDatagrams(ctx, at)
 		if err != nil {
 			return err
 		}
 		s.udp = append(s.udp, c)
-		if err := wantPktinfo(c); err != nil {
-			return err
-		}
 		s.wg.Go(func() { s.datagramLoop(c) })
 	default:
 		return fmt.Errorf("unknown network %q", network)
@@ -212,11 +207,10 @@ func serveHTTP(c net.Conn, in *bufio.Reader, a answer) {
 	fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
 }
 
-func (s *Server) datagramLoop(c *net.UDPConn) {
-	buf, oob := make([]byte, 65536), make([]byte, 256)
-	port := addrPort(c.LocalAddr()).Port()
+func (s *Server) datagramLoop(c *Datagrams) {
+	buf := make([]byte, 65536)
 	for {
-		n, oobn, _, peer, err := c.ReadMsgUDPAddrPort(buf, oob)
+		n, d, err := c.Receive(buf)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -224,53 +218,12 @@ func (s *Server) datagramLoop(c *net.UDPConn) {
 			continue // an ICMP error from a client that has gone
 		}
 		s.served.Add(1)
-		local, reply := fromPktinfo(oob[:oobn])
 		out := buf[:n]
 		if strings.TrimSpace(string(out)) == whoRequest {
-			a := answer{
-				Server: s.label, Peer: netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()),
-				Local: netip.AddrPortFrom(local, port),
-			}
-			if out, err = json.Marshal(a); err != nil {
+			if out, err = json.Marshal(answer{Server: s.label, Peer: d.Peer, Local: d.Local}); err != nil {
 				continue
 			}
 		}
-		_, _, _ = c.WriteMsgUDPAddrPort(out, reply, peer)
+		_ = c.Answer(out, d)
 	}
-}
-
-// wantPktinfo has the kernel tell which address a datagram was sent to: a
-// server on the unspecified address has to answer from that one.
-func wantPktinfo(c *net.UDPConn) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	level, opt := unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
-	if addrPort(c.LocalAddr()).Addr().Is4() {
-		level, opt = unix.IPPROTO_IP, unix.IP_PKTINFO
-	}
-	ctlErr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, opt, 1) })
-	return errors.Join(ctlErr, err)
-}
-
-// fromPktinfo reads the address that a datagram was sent to, and makes the
-// control message that has the answer sent from it.
-func fromPktinfo(oob []byte) (netip.Addr, []byte) {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return netip.Addr{}, nil
-	}
-	for _, m := range msgs {
-		switch {
-		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= 12:
-			// struct in_pktinfo: interface, local address, header's destination.
-			a := netip.AddrFrom4([4]byte(m.Data[8:12]))
-			return a, unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: a.As4()})
-		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= 16:
-			a := netip.AddrFrom16([16]byte(m.Data[:16]))
-			return a, unix.PktInfo6(&unix.Inet6Pktinfo{Addr: a.As16()})
-		}
-	}
-	return netip.Addr{}, nil
 }

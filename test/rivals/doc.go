@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rivals sets up container networking in the other ways that there
+// are, so that vethway can be compared with them: what Docker Engine does
+// with iptables, the same with an nftables map, plain routing without NAT, and
+// a veth pair without a host in between. All of them are Targets, as vethway
+// is, and take the same Spec.
+//
+//	iptables   Docker Engine 29's rules for bridge networks, in the words of
+//	           iptables-save, by iptables-nft or iptables-legacy, with or
+//	           without the userland proxy
+//	nftables   the same behaviour with maps in place of a rule per port
+//	routing    bridges and ip_forward; ports are reached at the container's
+//	           own address
+//	direct     one veth pair between client and container: what the machine
+//	           can do at best
+//
+// Like netlab, the package does without testing, and needs root.
+package rivals

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rivals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/vethway/vethway/test/netlab"
+)
+
+// Backend is the variant of the iptables binaries.
+type Backend string
+
+// The two variants.
+const (
+	NFT    Backend = "nft"
+	Legacy Backend = "legacy"
+)
+
+// IptablesConfig says which Docker it is.
+type IptablesConfig struct {
+	Backend Backend
+	// UserlandProxy is Docker's default: what iptables cannot do (the host by
+	// 127.0.0.1 and ::1, a container by its own or its neighbour's published
+	// port) goes through a proxy in user space. Without it, hairpin rules do
+	// most of that.
+	UserlandProxy bool
+}
+
+// Iptables is what Docker Engine 29 does with its iptables backend.
+type Iptables struct {
+	site
+	cfg     IptablesConfig
+	proxies map[Port]*proxy
+}
+
+// NewIptables makes the target; nothing happens before Setup.
+func NewIptables(cfg IptablesConfig) (*Iptables, error) {
+	if cfg.Backend != NFT && cfg.Backend != Legacy {
+		return nil, fmt.Errorf("make iptables target: unknown backend %q", cfg.Backend)
+	}
+	return &Iptables{cfg: cfg, proxies: map[Port]*proxy{}}, nil
+}
+
+// Name is iptables-nft or iptables-legacy, with -proxy when that is on.
+func (t *Iptables) Name() string {
+	name := "iptables-" + string(t.cfg.Backend)
+	if t.cfg.UserlandProxy {
+		name += "-proxy"
+	}
+	return name
+}
+
+// Setup makes networks, containers and rules.
+func (t *Iptables) Setup(ctx context.Context, topo *netlab.Topology, spec Spec) error {
+	if err := t.setUp(ctx, topo, spec); err != nil {
+		return fmt.Errorf("set up %s: %w", t.Name(), err)
+	}
+	return nil
+}
+
+func (t *Iptables) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) error {
+	if err := t.setup(topo, spec); err != nil {
+		return err
+	}
+	if err := errors.Join(t.forward(), t.bridgeNetfilter("1")); err != nil {
+		return err
+	}
+	if !t.cfg.UserlandProxy {
+		if err := t.allowHairpin(); err != nil {
+			return err
+		}
+	}
+	t.onClose(func() error { return t.flush(context.WithoutCancel(ctx)) })
+	for _, f := range []Family{IPv4, IPv6} {
+		if err := t.restore(ctx, f, t.rules(f), false); err != nil {
+			return err
+		}
+	}
+	for _, n := range spec.Networks {
+		for _, c := range n.Containers {
+			for _, p := range c.Publish {
+				if err := t.startProxy(ctx, c, p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// allowHairpin is what Docker sets without the userland proxy: frames may go
+// back out of the port that they came in by (a container's own published
+// port), and 127.0.0.1 may be routed to a bridge.
+func (t *Iptables) allowHairpin() error {
+	for _, n := range t.spec.Networks {
+		if err := t.setHost("net.ipv4.conf."+bridgeName(n)+".route_localnet", "1"); err != nil {
+			return err
+		}
+		for _, c := range n.Containers {
+			if err := t.topo.Host.SetHairpin(vethName(c.Name), true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Publish adds the rules of one port, and its proxy.
+func (t *Iptables) Publish(ctx context.Context, container string, p Port) error {
+	if err := t.change(ctx, container, p, true); err != nil {
+		return fmt.Errorf("publish %s of %s: %w", p, container, err)
+	}
+	return nil
+}
+
+// Unpublish deletes them.
+func (t *Iptables) Unpublish(ctx context.Context, container string, p Port) error {
+	if err := t.change(ctx, container, p, false); err != nil {
+		return fmt.Errorf("unpublish %s of %s: %w", p, container, err)
+	}
+	return nil
+}
+
+func (t *Iptables) change(ctx context.Context, container string, p Port, add bool) error {
+	n, c, err := t.spec.Container(container)
+	if err != nil {
+		return err
+	}
+	if add {
+		if err := t.startProxy(ctx, c, p); err != nil {
+			return err
+		}
+	} else if proxy := t.proxies[p]; proxy != nil {
+		proxy.close()
+		delete(t.proxies, p)
+	}
+	for _, f := range []Family{IPv4, IPv6} {
+		if rules := t.portChange(n, c, p, f, add); rules != "" {
+			if err := t.restore(ctx, f, rules, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Iptables) startProxy(ctx context.Context, c Container, p Port) error {
+	if t.proxies[p] != nil {
+		return fmt.Errorf("port %s is already allocated", p)
+	}
+	proxy, err := newProxy(ctx, t.topo.Host, c, p, t.cfg.UserlandProxy)
+	if err != nil {
+		return err
+	}
+	t.proxies[p] = proxy
+	return nil
+}
+
+// Reach is the host's address.
+func (t *Iptables) Reach(_ string, p Port, f Family) (netip.AddrPort, error) {
+	return t.hostReach(p, f)
+}
+
+// Close removes rules, containers and bridges.
+func (t *Iptables) Close() error {
+	for p, proxy := range t.proxies {
+		proxy.close()
+		delete(t.proxies, p)
+	}
+	return t.site.Close()
+}
+
+func (t *Iptables) binary(f Family, suffix string) string {
+	if f == IPv6 {
+		return "ip6tables-" + string(t.cfg.Backend) + suffix
+	}
+	return "iptables-" + string(t.cfg.Backend) + suffix
+}
+
+func (t *Iptables) restore(ctx context.Context, f Family, rules string, keep bool) error {
+	// The lock of the legacy variant is one for all namespaces: wait for it.
+	args := []string{"-w"}
+	if keep {
+		args = append(args, "--noflush")
+	}
+	_, err := t.topo.Host.RunInput(ctx, rules, t.binary(f, "-restore"), args...)
+	return err
+}
+
+func (t *Iptables) flush(ctx context.Context) error {
+	const empty = "*raw\nCOMMIT\n*nat\nCOMMIT\n*filter\n:FORWARD ACCEPT\nCOMMIT\n"
+	return errors.Join(t.restore(ctx, IPv4, empty, false), t.restore(ctx, IPv6, empty, false))
+}
+
+// Proof reads the packet counters of the rules that translate and forward.
+func (t *Iptables) Proof(ctx context.Context) (string, error) {
+	var total uint64
+	var parts []string
+	for _, f := range []Family{IPv4, IPv6} {
+		out, err := t.topo.Host.Run(ctx, t.binary(f, "-save"), "-c")
+		if err != nil {
+			return "", fmt.Errorf("prove %s: %w", t.Name(), err)
+		}
+		dnat := countPackets(out, "-j DNAT")
+		masquerade := countPackets(out, "-j MASQUERADE")
+		forwarded := countPackets(out, "-A FORWARD -j DOCKER-FORWARD")
+		total += dnat + masquerade + forwarded
+		parts = append(parts, fmt.Sprintf("%s: DNAT %d flows, MASQUERADE %d flows, FORWARD %d packets", f, dnat, masquerade, forwarded))
+	}
+	if total == 0 {
+		return "", fmt.Errorf("prove %s: no rule has seen a packet", t.Name())
+	}
+	return strings.Join(parts, "; "), nil
+}
+
+// countPackets adds up the counters "[packets:bytes]" of iptables-save -c for
+// the rules that contain a string.
+func countPackets(save, rule string) uint64 {
+	var n uint64
+	for line := range strings.Lines(save) {
+		if !strings.HasPrefix(line, "[") || !strings.Contains(line, rule) {
+			continue
+		}
+		packets, _, _ := strings.Cut(line[1:], ":")
+		v, err := strconv.ParseUint(packets, 10, 64)
+		if err == nil {
+			n += v
+		}
+	}
+	return n
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rivals
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/vethway/vethway/test/netlab"
+)
+
+// nftTable is the table that holds everything.
+const nftTable = "inet rival"
+
+// Nftables does what Docker does without the userland proxy, with one map
+// lookup in place of a rule per port: the best that netfilter has to offer,
+// flow tables aside.
+type Nftables struct {
+	site
+	reserved map[Port]*proxy
+}
+
+// NewNftables makes the target; nothing happens before Setup.
+func NewNftables() *Nftables { return &Nftables{reserved: map[Port]*proxy{}} }
+
+// Name is "nftables".
+func (t *Nftables) Name() string { return "nftables" }
+
+// Setup makes networks, containers and rules.
+func (t *Nftables) Setup(ctx context.Context, topo *netlab.Topology, spec Spec) error {
+	if err := t.setUp(ctx, topo, spec); err != nil {
+		return fmt.Errorf("set up %s: %w", t.Name(), err)
+	}
+	return nil
+}
+
+func (t *Nftables) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) error {
+	if err := t.setup(topo, spec); err != nil {
+		return err
+	}
+	// A container that reaches its neighbour by a published port gets the
+	// answer through the bridge, where it has to be translated back.
+	if err := errors.Join(t.forward(), t.bridgeNetfilter("1")); err != nil {
+		return err
+	}
+	for _, n := range spec.Networks {
+		if err := t.setHost("net.ipv4.conf."+bridgeName(n)+".route_localnet", "1"); err != nil {
+			return err
+		}
+		for _, c := range n.Containers {
+			if err := topo.Host.SetHairpin(vethName(c.Name), true); err != nil {
+				return err
+			}
+			for _, p := range c.Publish {
+				if err := t.reserve(ctx, c, p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	t.onClose(func() error { return t.nft(context.WithoutCancel(ctx), "delete table "+nftTable+"\n") })
+	return t.nft(ctx, t.ruleset())
+}
+
+func (t *Nftables) reserve(ctx context.Context, c Container, p Port) error {
+	if t.reserved[p] != nil {
+		return fmt.Errorf("port %s is already allocated", p)
+	}
+	held, err := newProxy(ctx, t.topo.Host, c, p, false)
+	if err != nil {
+		return err
+	}
+	t.reserved[p] = held
+	return nil
+}
+
+func (t *Nftables) nft(ctx context.Context, script string) error {
+	_, err := t.topo.Host.RunInput(ctx, script, "nft", "-f", "-")
+	return err
+}
+
+// ruleset is the whole table. Translation is decided once for each flow, so
+// its counters cost nothing.
+func (t *Nftables) ruleset() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "add table %s\ntable %s {\n", nftTable, nftTable)
+	for _, f := range []Family{IPv4, IPv6} {
+		addr := f.String() + "_addr"
+		fmt.Fprintf(&b, "map any%d { type inet_proto . inet_service : %s . inet_service; }\n", f, addr)
+		fmt.Fprintf(&b, "map one%d { type %s . inet_proto . inet_service : %s . inet_service; }\n", f, addr, addr)
+		fmt.Fprintf(&b, "set self%d { type %s . %s; }\n", f, addr, addr)
+	}
+	b.WriteString("set bridges { type ifname; }\nmap between { type ifname . ifname : verdict; }\n")
+	for chain, hook := range map[string]string{"prerouting": "prerouting priority dstnat", "output": "output priority -100"} {
+		fmt.Fprintf(&b, "chain %s {\ntype nat hook %s; policy accept;\n", chain, hook)
+		for _, f := range []Family{IPv4, IPv6} {
+			ip := nftKeyword(f)
+			fmt.Fprintf(&b, "meta nfproto %s fib daddr type local counter dnat %s to %s daddr . meta l4proto . th dport map @one%d\n", f, ip, ip, f)
+			fmt.Fprintf(&b, "meta nfproto %s fib daddr type local counter dnat %s to meta l4proto . th dport map @any%d\n", f, ip, f)
+		}
+		b.WriteString("}\n")
+	}
+	b.WriteString("chain forward {\ntype filter hook forward priority filter; policy accept;\n" +
+		"ct state established,related accept\nct status dnat accept\n" +
+		"iifname . oifname vmap @between\noifname @bridges counter drop\n}\n")
+	b.WriteString("chain postrouting {\ntype nat hook postrouting priority srcnat; policy accept;\n" +
+		"oifname @bridges fib saddr type local counter masquerade\n")
+	for _, f := range []Family{IPv4, IPv6} {
+		ip := nftKeyword(f)
+		fmt.Fprintf(&b, "ct status dnat %s saddr . %s daddr @self%d counter masquerade\n", ip, ip, f)
+		for _, n := range t.networks(f) {
+			fmt.Fprintf(&b, "%s saddr %s oifname != %q counter masquerade\n", ip, n.subnet(f), bridgeName(n))
+		}
+	}
+	b.WriteString("}\n}\n")
+	for _, n := range t.spec.Networks {
+		br := bridgeName(n)
+		fmt.Fprintf(&b, "add element %s bridges { %q }\nadd element %s between { %q . %q : accept }\n", nftTable, br, nftTable, br, br)
+	}
+	for _, f := range []Family{IPv4, IPv6} {
+		t.eachContainer(f, func(_ Network, c Container) {
+			fmt.Fprintf(&b, "add element %s self%d { %s . %s }\n", nftTable, f, c.addr(f), c.addr(f))
+		})
+		t.eachPort(f, func(_ Network, c Container, p Port) { b.WriteString(nftElement("add", c, p, f)) })
+	}
+	return b.String()
+}
+
+// nftElement adds or deletes one port.
+func nftElement(verb string, c Container, p Port, f Family) string {
+	kind, key := "any", fmt.Sprintf("%s . %d", p.Proto, p.HostPort)
+	if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
+		kind, key = "one", p.HostIP.String()+" . "+key
+	}
+	value := fmt.Sprintf(" : %s . %d", c.addr(f), p.ContainerPort)
+	if verb == "delete" {
+		value = ""
+	}
+	return fmt.Sprintf("%s element %s %s%d { %s%s }\n", verb, nftTable, kind, f, key, value)
+}
+
+// nftKeyword is the family's name in expressions.
+func nftKeyword(f Family) string {
+	if f == IPv6 {
+		return "ip6"
+	}
+	return "ip"
+}
+
+// Publish adds one port to the maps.
+func (t *Nftables) Publish(ctx context.Context, container string, p Port) error {
+	if err := t.change(ctx, "add", container, p); err != nil {
+		return fmt.Errorf("publish %s of %s: %w", p, container, err)
+	}
+	return nil
+}
+
+// Unpublish takes it out again.
+func (t *Nftables) Unpublish(ctx context.Context, container string, p Port) error {
+	if err := t.change(ctx, "delete", container, p); err != nil {
+		return fmt.Errorf("unpublish %s of %s: %w", p, container, err)
+	}
+	return nil
+}
+
+func (t *Nftables) change(ctx context.Context, verb, container string, p Port) error {
+	_, c, err := t.spec.Container(container)
+	if err != nil {
+		return err
+	}
+	if verb == "add" {
+		if err := t.reserve(ctx, c, p); err != nil {
+			return err
+		}
+	} else if held := t.reserved[p]; held != nil {
+		held.close()
+		delete(t.reserved, p)
+	}
+	var b strings.Builder
+	for _, f := range []Family{IPv4, IPv6} {
+		if p.in(f) && c.addr(f).IsValid() {
+			b.WriteString(nftElement(verb, c, p, f))
+		}
+	}
+	return t.nft(ctx, b.String())
+}
+
+// Reach is the host's address.
+func (t *Nftables) Reach(_ string, p Port, f Family) (netip.AddrPort, error) {
+	return t.hostReach(p, f)
+}
+
+// Close removes rules, containers and bridges.
+func (t *Nftables) Close() error {
+	for p, held := range t.reserved {
+		held.close()
+		delete(t.reserved, p)
+	}
+	return t.site.Close()
+}
+
+// Proof reads the counters of the rules that translate.
+func (t *Nftables) Proof(ctx context.Context) (string, error) {
+	out, err := t.topo.Host.Run(ctx, "nft", "--json", "list", "table", "inet", "rival")
+	if err != nil {
+		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
+	}
+	flows, err := countNft(out)
+	if err != nil {
+		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
+	}
+	tracked, err := conntrackCount(t.topo.Host)
+	if err != nil {
+		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
+	}
+	if tracked == 0 && flows["dnat"]+flows["masquerade"] == 0 {
+		return "", fmt.Errorf("prove %s: no flow was tracked or translated", t.Name())
+	}
+	return fmt.Sprintf("%d local flows looked up, %d masqueraded, %d tracked now", flows["dnat"], flows["masquerade"], tracked), nil
+}
+
+// countNft adds up the counters of rules, by what the rule does.
+func countNft(listing string) (map[string]uint64, error) {
+	var doc struct {
+		Nftables []struct {
+			Rule struct {
+				Expr []map[string]json.RawMessage
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(listing), &doc); err != nil {
+		return nil, fmt.Errorf("read nft's listing: %w", err)
+	}
+	sums := map[string]uint64{}
+	for _, item := range doc.Nftables {
+		var counter struct{ Packets uint64 }
+		for _, expr := range item.Rule.Expr {
+			if raw, ok := expr["counter"]; ok {
+				if err := json.Unmarshal(raw, &counter); err != nil {
+					return nil, fmt.Errorf("read nft's counter: %w", err)
+				}
+			}
+			for _, what := range []string{"dnat", "masquerade", "drop"} {
+				if _, ok := expr[what]; ok {
+					sums[what] += counter.Packets
+				}
+			}
+		}
+	}
+	return sums, nil
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rivals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/vethway/vethway/test/netlab"
+)
+
+// Routing is what the kernel does without any firewall: bridges, ip_forward,
+// and a route to the containers' subnets on the remote. Nothing is translated
+// and nothing is tracked.
+type Routing struct{ site }
+
+// NewRouting makes the target; nothing happens before Setup.
+func NewRouting() *Routing { return &Routing{} }
+
+// Name is "routing".
+func (t *Routing) Name() string { return "routing" }
+
+// Setup makes networks, containers and routes.
+func (t *Routing) Setup(_ context.Context, topo *netlab.Topology, spec Spec) error {
+	if err := t.setUp(topo, spec); err != nil {
+		return fmt.Errorf("set up %s: %w", t.Name(), err)
+	}
+	return nil
+}
+
+func (t *Routing) setUp(topo *netlab.Topology, spec Spec) error {
+	if err := t.setup(topo, spec); err != nil {
+		return err
+	}
+	if err := errors.Join(t.forward(), t.bridgeNetfilter("0")); err != nil {
+		return err
+	}
+	for _, n := range spec.Networks {
+		for _, p := range []netip.Prefix{n.Subnet4, n.Subnet6} {
+			if !p.IsValid() {
+				continue
+			}
+			if err := topo.RouteToContainers(p); err != nil {
+				return err
+			}
+			t.onClose(func() error { return topo.Remote.DelRoute(netlab.Route{Dst: p, Via: topo.HostAddr(p.Addr())}) })
+		}
+	}
+	return nil
+}
+
+// Publish has nothing to do: every port of a container can be reached.
+func (t *Routing) Publish(context.Context, string, Port) error { return nil }
+
+// Unpublish cannot be had without a firewall.
+func (t *Routing) Unpublish(_ context.Context, container string, p Port) error {
+	return fmt.Errorf("unpublish %s of %s: plain routing has no way to: %w", p, container, errors.ErrUnsupported)
+}
+
+// Reach is the container's own address.
+func (t *Routing) Reach(container string, p Port, f Family) (netip.AddrPort, error) {
+	return t.containerReach(container, p, f)
+}
+
+// Proof shows that the host forwarded or bridged packets, and tracked none.
+func (t *Routing) Proof(context.Context) (string, error) {
+	proof, err := t.proof()
+	if err != nil {
+		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
+	}
+	return proof, nil
+}
+
+func (t *Routing) proof() (string, error) {
+	tracked, err := conntrackCount(t.topo.Host)
+	if err != nil {
+		return "", err
+	}
+	if tracked != 0 {
+		return "", fmt.Errorf("%d flows are tracked", tracked)
+	}
+	forwarded, err := forwardedPackets(t.topo.Host)
+	if err != nil {
+		return "", err
+	}
+	var sent uint64
+	for name := range t.containers {
+		l, err := t.topo.Host.Link(vethName(name))
+		if err != nil {
+			return "", err
+		}
+		sent += l.TxPackets
+	}
+	if sent == 0 {
+		return "", errors.New("no packet went to a container")
+	}
+	return fmt.Sprintf("%d packets forwarded, %d sent to containers, no flow tracked", forwarded, sent), nil
+}
+
+// conntrackCount is the number of flows that netfilter tracks.
+func conntrackCount(ns *netlab.Namespace) (uint64, error) {
+	v, err := ns.Sysctl("net.netfilter.nf_conntrack_count")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(v, 10, 64)
+}
+
+// forwardedPackets is how many packets of both families were routed on.
+func forwardedPackets(ns *netlab.Namespace) (uint64, error) {
+	snmp, err := ns.ProcNet("snmp")
+	if err != nil {
+		return 0, err
+	}
+	snmp6, err := ns.ProcNet("snmp6")
+	if err != nil {
+		return 0, err
+	}
+	v4, err := snmpValue(snmp, "Ip:", "ForwDatagrams")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(snmp6) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == "Ip6OutForwDatagrams" {
+			v6, err := strconv.ParseUint(f[1], 10, 64)
+			return v4 + v6, err
+		}
+	}
+	return v4, nil
+}
+
+// snmpValue reads a value of /proc/net/snmp, where one line has the names and
+// the next one the values.
+func snmpValue(snmp, prefix, name string) (uint64, error) {
+	var names []string
+	for line := range strings.Lines(snmp) {
+		f := strings.Fields(line)
+		if len(f) == 0 || f[0] != prefix {
+			continue
+		}
+		if names == nil {
+			names = f
+			continue
+		}
+		for i := range min(len(names), len(f)) {
+			if names[i] == name {
+				return strconv.ParseUint(f[i], 10, 64)
+			}
+		}
+	}
+	return 0, fmt.Errorf("no value %s in the line %s", name, prefix)
+}
