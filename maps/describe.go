@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package maps
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/vethway/vethway/bpf"
+)
+
+// descriptor is what the generic tools know of a map.
+type descriptor struct {
+	name   string
+	needed bool // by Set
+	// decode returns the map's decoder; nil if its entries cannot be read from outside the kernel.
+	decode func(m *ebpf.Map, n Names, now uint32) decoder
+}
+
+// decoder reads a map as rows.
+type decoder struct {
+	each func(yield func(Row) bool) error
+	get  func(key string) (Row, error)
+}
+
+// descriptors lists every map that may be pinned.
+func descriptors() []descriptor {
+	return []descriptor{
+		{bpf.VethwayMapFlows, true, func(m *ebpf.Map, n Names, now uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapFlows, flowsWire(), n.flowRow(now), parseFlowKey)
+		}},
+		{bpf.VethwayMapPublished, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapPublished, publishedWire(), publishedRow, parsePublishedKey)
+		}},
+		{bpf.VethwayMapEndpoints, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapEndpoints, endpointsWire(), endpointRow, netip.ParseAddr)
+		}},
+		{bpf.VethwayMapVeths, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapVeths, vethsWire(), vethRow, parseNumber)
+		}},
+		{bpf.VethwayMapNetworks, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapNetworks, networksWire(), networkRow, parseNumber)
+		}},
+		{bpf.VethwayMapAddresses, true, func(m *ebpf.Map, n Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapAddresses, addressesWire(), n.addressRow, parsePrefixKey)
+		}},
+		{bpf.VethwayMapUplinks, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapUplinks, uplinksWire(), uplinkRow, parseNumber)
+		}},
+		{bpf.VethwayMapPortUse, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return arrayDecoder(m, bpf.VethwayMapPortUse, portRow, parsePortKey)
+		}},
+		{bpf.VethwayMapGenerations, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return arrayDecoder(m, bpf.VethwayMapGenerations, generationRow, parseNumber)
+		}},
+		{bpf.VethwayMapCounters, true, func(m *ebpf.Map, n Names, _ uint32) decoder { return countersDecoder(m, n) }},
+		{IncarnationsName, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, IncarnationsName, incarnationsWire(), incarnationRow, parseNumber)
+		}},
+		// What a socket of the host asked for is stored with the socket: the kernel lists it by socket only.
+		{bpf.VethwayMapSockets, false, nil},
+	}
+}
+
+// describe returns nil for a map that is not ours.
+func describe(name string) *descriptor {
+	for _, d := range descriptors() {
+		if d.name == name {
+			return &d
+		}
+	}
+	return nil
+}
+
+func tableDecoder[K comparable, V any](m *ebpf.Map, name string, w wire[K, V], row func(K, V) Row, parse func(string) (K, error)) decoder {
+	t := &Table[K, V]{m: m, name: name, wire: w}
+	return decoder{
+		each: func(yield func(Row) bool) error {
+			return t.Each(func(k K, v V) bool { return yield(row(k, v)) })
+		},
+		get: func(s string) (Row, error) {
+			key, err := parse(s)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrBadKey, err)
+			}
+			v, ok, err := t.Lookup(key)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				return nil, fmt.Errorf("%s %s: %w", name, s, ErrNoEntry)
+			}
+			return row(key, v), nil
+		},
+	}
+}
+
+func arrayDecoder(m *ebpf.Map, name string, row func(index, value uint32) Row, parse func(string) (uint32, error)) decoder {
+	a := Array{m: m, name: name}
+	return decoder{
+		each: func(yield func(Row) bool) error {
+			return a.Each(func(k, v uint32) bool { return yield(row(k, v)) })
+		},
+		get: func(s string) (Row, error) {
+			index, err := parse(s)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrBadKey, err)
+			}
+			if int(index) >= a.Len() {
+				return nil, fmt.Errorf("%s %s: %w", name, s, ErrNoEntry)
+			}
+			v, err := a.Get(index)
+			if err != nil {
+				return nil, err
+			}
+			return row(index, v), nil
+		},
+	}
+}
+
+func countersDecoder(m *ebpf.Map, n Names) decoder {
+	c := &Counters{m: m}
+	return decoder{
+		each: func(yield func(Row) bool) error {
+			return c.Each(func(k CounterKey, v Counter) bool { return yield(n.counterRow(k, v)) })
+		},
+		get: func(s string) (Row, error) {
+			key, err := n.parseCounterKey(s)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrBadKey, err)
+			}
+			v, ok, err := c.Lookup(key)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				return nil, fmt.Errorf("counters %s: %w", s, ErrNoEntry)
+			}
+			return n.counterRow(key, v), nil
+		},
+	}
+}
+
+func parseNumber(s string) (uint32, error) {
+	v, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q: want a number", s)
+	}
+	return uint32(v), nil
+}
