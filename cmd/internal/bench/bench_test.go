@@ -14,6 +14,7 @@ import (
 
 	"github.com/vethway/vethway/cmd/internal/bench/report"
 	"github.com/vethway/vethway/cmd/internal/cli/streams"
+	"github.com/vethway/vethway/test/behaviour"
 	"github.com/vethway/vethway/test/netlab"
 )
 
@@ -23,13 +24,6 @@ func TestMain(m *testing.M) {
 		os.Exit(Main(os.Args[1:], streams.System()))
 	}
 	os.Exit(m.Run())
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("makes network namespaces: needs root")
-	}
 }
 
 func noLeaks(t *testing.T) {
@@ -42,7 +36,8 @@ func noLeaks(t *testing.T) {
 }
 
 func TestRunFromEndToEnd(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
+	behaviour.NeedTool(t, "iptables-nft", "nsenter")
 	noLeaks(t)
 	file := filepath.Join(t.TempDir(), "result.json")
 	io, out, stderr := streams.Test()
@@ -95,7 +90,8 @@ func TestRunFromEndToEnd(t *testing.T) {
 }
 
 func TestAnInterruptedRunLeavesNothing(t *testing.T) {
-	needRoot(t)
+	behaviour.NeedRoot(t)
+	behaviour.NeedTool(t, "iptables-nft", "nsenter")
 	noLeaks(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer cancel()

@@ -81,10 +81,26 @@ type Maker struct {
 // All lists the targets in the order of reports. To add one, write its rivals.Target and a line here.
 func All() []Maker {
 	return []Maker{
-		{Name: "iptables", About: "Docker's rule set on iptables-nft", Make: rival("iptables", translates, iptables(rivals.NFT))},
-		{Name: "iptables-legacy", About: "Docker's rule set on iptables-legacy", Extra: true,
-			Make: rival("iptables-legacy", translates, iptables(rivals.Legacy))},
-		{Name: "direct", About: "one veth pair with no host in between: the machine's limit", Make: newDirect},
+		{
+			Name: "iptables", About: "Docker's rule set on iptables-nft",
+			Make: rival("iptables", translates, iptables(rivals.NFT)),
+		},
+		{
+			Name: "iptables-legacy", About: "Docker's rule set on iptables-legacy", Extra: true,
+			Make: rival("iptables-legacy", translates, iptables(rivals.Legacy)),
+		},
+		{
+			Name: "nftables", About: "the same in nftables, with a map in place of a rule for each port",
+			Make: rival("nftables", translates, func() (rivals.Target, error) { return rivals.NewNftables(), nil }),
+		},
+		{
+			Name: "routing", About: "plain routing: no NAT, no filter",
+			Make: rival("routing", routes, func() (rivals.Target, error) { return rivals.NewRouting(), nil }),
+		},
+		{
+			Name: "direct", About: "one veth pair with no host in between: the machine's limit",
+			Make: rival("direct", routes, func() (rivals.Target, error) { return rivals.NewDirect(), nil }),
+		},
 	}
 }
 

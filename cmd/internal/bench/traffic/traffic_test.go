@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vethway/vethway/cmd/internal/bench/traffic"
+	"github.com/vethway/vethway/test/behaviour"
 	"github.com/vethway/vethway/test/netlab"
 )
 
@@ -73,9 +74,7 @@ func pair(t *testing.T) (client, server *netlab.Namespace) {
 }
 
 func TestEveryKindOfTraffic(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("makes network namespaces: needs root")
-	}
+	behaviour.NeedRoot(t)
 	g := startGenerator(t)
 	client, server := pair(t)
 	cpus, err := traffic.AllowedCPUs()
@@ -120,9 +119,7 @@ func TestEveryKindOfTraffic(t *testing.T) {
 }
 
 func TestAPathThatIsClosedFailsTheSample(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("makes network namespaces: needs root")
-	}
+	behaviour.NeedRoot(t)
 	g := startGenerator(t)
 	client, server := pair(t)
 	order := traffic.Order{
