@@ -116,23 +116,28 @@ static __always_inline int packet_add_eth(struct __sk_buff *ctx, const struct pa
 }
 
 /*
- * Sends a packet of a live flow on its way. from_container: the stack can still tell the sender what is wrong, since it sees
- * the packet as the sender made it.
+ * TTL ran out, or the next link is too narrow: the stack tells the sender, quoting what it sees. What goes out, it sees as the
+ * container made it. What comes in, it sees as the container would have; vw_to_uplink translates the quote back.
  */
+static __always_inline int forward_refuse(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow,
+					  bool from_container)
+{
+	if (from_container)
+		return flow->action == FLOW_TO_UPLINK ? PASS : pkt->ttl <= 1 ? -DROP_TTL : -DROP_TOO_BIG;
+	return packet_rewrite(ctx, pkt, flow, 0, false);
+}
+
+/* Sends a packet of a live flow on its way. */
 static __always_inline int flow_forward(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow,
 					bool from_container)
 {
 	enum flow_action action = flow->action;
 	int ret;
 
-	if (action != FLOW_TO_STACK) {
-		if (action == FLOW_TO_UPLINK && flow->route_generation != generation_of(SLOT_ROUTES))
-			return FORWARD_REROUTE;
-		if (pkt->ttl <= 1)
-			return from_container && action == FLOW_TO_UPLINK ? PASS : -DROP_TTL;
-		if (packet_exceeds(ctx, pkt, flow->mtu))
-			return from_container && action == FLOW_TO_UPLINK ? PASS : -DROP_TOO_BIG;
-	}
+	if (action == FLOW_TO_UPLINK && flow->route_generation != generation_of(SLOT_ROUTES))
+		return FORWARD_REROUTE;
+	if (action != FLOW_TO_STACK && (pkt->ttl <= 1 || packet_exceeds(ctx, pkt, flow->mtu)))
+		return forward_refuse(ctx, pkt, flow, from_container);
 	if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && flow->tcp_flags & (TCP_FIN | TCP_RST))
 		flow_restart(pkt, flow);
 	flow_touch(ctx, pkt, flow);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * ICMP errors belong to the flow of the packet they quote (RFC 5508 section 4): the quoted packet is the one that was translated on
- * its way out, so both it and the outer header are translated back. They refresh and end nothing (RFC 4787 REQ-12).
+ * its way out, so both it and the outer header are translated back. An error of the host's own about what it was to bring into a
+ * container is translated on its way out by an uplink. They refresh and end nothing (RFC 4787 REQ-12).
  */
 #pragma once
 
@@ -148,7 +149,7 @@ static __always_inline int quote_rewrite(struct __sk_buff *ctx, const struct pac
 
 /* The outer packet: to whoever sent the quoted one; from the flow's other end, or from the router that it comes from. */
 static __always_inline int icmp_error_rewrite(struct __sk_buff *ctx, struct packet *pkt, const struct quote *q,
-					      const struct flow_value *flow, struct flow_value *outer)
+					      const struct flow_value *flow, struct flow_value *outer, enum flow_action action)
 {
 	__u32 diff;
 	int ret;
@@ -164,12 +165,12 @@ static __always_inline int icmp_error_rewrite(struct __sk_buff *ctx, struct pack
 	if (addr_equal(&pkt->key.src, &q->key.dst))
 		outer->n_src = flow->n_src;
 	outer->addr_diff = csum_diff_addrs(&pkt->key, &outer->n_src, &outer->n_dst);
-	outer->action = flow->action;
+	outer->action = action;
 	outer->oif = flow->oif;
 	outer->next_hop = flow->next_hop;
 	mac_copy(outer->dmac, flow->dmac);
 	mac_copy(outer->smac, flow->smac);
-	return packet_rewrite(ctx, pkt, outer, outer->action != FLOW_TO_STACK, outer->action == FLOW_TO_PEER && pkt->l3);
+	return packet_rewrite(ctx, pkt, outer, action != FLOW_TO_STACK, action == FLOW_TO_PEER && pkt->l3);
 }
 
 static __always_inline int icmp_error_deliver(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *outer)
@@ -191,9 +192,23 @@ static __always_inline int icmp_error_deliver(struct __sk_buff *ctx, const struc
 	}
 }
 
+/* Does the address mean anything on this host only: a container's, or a network's gateway? */
+static __always_inline bool address_is_private(const struct addr *a)
+{
+	struct address_value *value = address_find(a);
+	struct network_value *network;
+	__u32 id;
+
+	if (!value || !value->network)
+		return false;
+	id = value->network;
+	network = bpf_map_lookup_elem(&networks, &id);
+	return !network || network->flags & (addr_is4(a) ? NETWORK_MASQUERADE4 : NETWORK_MASQUERADE6);
+}
+
 static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
 {
-	bool from_container = ctx->cb[0] == HOOK_FROM_CONTAINER;
+	bool from_container = ctx->cb[0] == HOOK_FROM_CONTAINER, from_host = ctx->cb[0] == HOOK_TO_UPLINK;
 	struct flow_value *flow, *outer;
 	struct flow_draft *draft = flow_draft_get();
 	struct veth_value *veth;
@@ -211,8 +226,14 @@ static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
 		flow_key_reverse(&key, &q.key);
 		flow = flow_find(&key);
 	}
-	if (!flow || flow->iif != (from_container ? ifindex : 0))
-		return from_container ? from_container_miss(ctx, &pkt, 0) : PASS;
+	if (!flow || (!from_host && flow->iif != (from_container ? ifindex : 0))) {
+		if (from_container)
+			return from_container_miss(ctx, &pkt, 0);
+		return from_host && address_is_private(&pkt.key.src) ? -DROP_LEAK : PASS;
+	}
+	outer = &draft->flow;
+	if (from_host)
+		return icmp_error_rewrite(ctx, &pkt, &q, flow, outer, FLOW_TO_STACK);
 	if (pkt.ttl <= 1)
 		return -DROP_TTL;
 	if (from_container) {
@@ -228,7 +249,6 @@ static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
 				return ret < 0 ? ret : -DROP_NO_FLOW;
 		}
 	}
-	outer = &draft->flow;
-	ret = icmp_error_rewrite(ctx, &pkt, &q, flow, outer);
+	ret = icmp_error_rewrite(ctx, &pkt, &q, flow, outer, flow->action);
 	return ret ? ret : icmp_error_deliver(ctx, &pkt, outer);
 }

@@ -150,6 +150,8 @@ static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 
 	if (packet_parse(ctx, &pkt, l3))
 		return PASS;
+	if (pkt.flags & PACKET_ICMP_ERROR && !ctx->ingress_ifindex)
+		return tail(ctx, CALL_ICMP_ERROR, HOOK_TO_UPLINK, l3);
 	from = address_find(&pkt.key.src);
 	if (!from)
 		return PASS;
