@@ -57,7 +57,7 @@ func newAddr(p netip.Prefix) *netlink.Addr {
 func (n *Namespace) Addrs(link string) ([]netip.Prefix, error) {
 	var addrs []netip.Prefix
 	err := n.change(link, "list addresses of", func(l netlink.Link) error {
-		all, err := n.handle.AddrList(l, netlink.FAMILY_ALL)
+		all, err := dump(func() ([]netlink.Addr, error) { return n.handle.AddrList(l, netlink.FAMILY_ALL) })
 		for _, a := range all {
 			ip, _ := netip.AddrFromSlice(a.IP)
 			ones, _ := a.Mask.Size()

@@ -26,5 +26,8 @@
 // holds a connection open and watches over every byte, Classify and Try tell
 // refused from timed out, OpenPacket sends and captures raw frames.
 //
+// Tests end with CheckLeaks in TestMain. Programs that may have been killed the
+// last time begin with Sweep.
+//
 // Needs root.
 package netlab

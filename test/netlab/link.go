@@ -37,7 +37,7 @@ func (n *Namespace) Link(name string) (Link, error) {
 
 // Links lists the interfaces of the namespace.
 func (n *Namespace) Links() ([]Link, error) {
-	all, err := n.handle.LinkList()
+	all, err := dump(n.handle.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links in %s: %w", n.name, err)
 	}
@@ -46,6 +46,17 @@ func (n *Namespace) Links() ([]Link, error) {
 		links = append(links, newLink(l))
 	}
 	return links, nil
+}
+
+// dump repeats a listing that a change in the middle of it made inconsistent.
+func dump[T any](list func() ([]T, error)) ([]T, error) {
+	for range 10 {
+		all, err := list()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return list()
 }
 
 func newLink(l netlink.Link) Link {
