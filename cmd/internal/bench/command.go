@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -14,6 +15,9 @@ import (
 	"github.com/vethway/vethway/cmd/internal/bench/traffic"
 	"github.com/vethway/vethway/cmd/internal/cli/streams"
 )
+
+// interrupted is the exit code that shells give a program which was stopped by Ctrl-C.
+const interrupted = 130
 
 // Main runs the command line and returns the exit code. SIGINT, SIGTERM and SIGHUP end a run early; everything that it
 // made is taken down before Main returns.
@@ -23,7 +27,11 @@ func Main(args []string, io *streams.Streams) int {
 	cmd := NewCommand(io)
 	cmd.SetArgs(args)
 	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(io.Err, "vethway-bench: %v\n", err)
+		// One line: an error joined from several arrives with line breaks.
+		fmt.Fprintf(io.Err, "vethway-bench: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		if ctx.Err() != nil {
+			return interrupted
+		}
 		return 1
 	}
 	return 0

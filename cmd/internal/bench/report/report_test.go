@@ -96,6 +96,45 @@ vethway: 3 flows
 	}
 }
 
+func TestWide(t *testing.T) {
+	r := &Report{Results: []Result{
+		{Scenario: "c2c", Workload: "rr", Family: 6, CPUs: 2, Target: "vethway", Unit: "transactions/s", Median: 5000, Min: 4000,
+			Max: 6000, Ratio: map[string]float64{"iptables": 1.4}, Samples: []Sample{
+				{Value: 5000, Seconds: 2, OwnSeconds: 1, P50: 90, P99: 200}, {Error: "refused"},
+			}},
+		{Scenario: "c2c", Workload: "stream-in", Family: 4, CPUs: 1, Target: "vethway", Unit: "Gbit/s", Median: 16, Min: 16,
+			Max: 16, Samples: []Sample{{Value: 16, Seconds: 1, OwnSeconds: 1}}},
+		{Scenario: "c2c", Workload: "udp", Family: 4, CPUs: 1, Target: "vethway", Unit: "packets/s", Samples: []Sample{{Error: "refused"}}},
+	}}
+	var out bytes.Buffer
+	if err := r.Wide("iptables").WriteTSV(&out); err != nil {
+		t.Fatal(err)
+	}
+	const want = "c2c\trr\tipv6\t2\tvethway\t5000\t4000\t6000\ttransactions/s\t1.400\t1\t100 us\t90.0\t200\t\n" +
+		"c2c\tstream-in\tipv4\t1\tvethway\t16.0\t16.0\t16.0\tGbit/s\t\t0\t0.50 s/GB\t\t\t\n" +
+		"c2c\tudp\tipv4\t1\tvethway\t0.00\t0.00\t0.00\tpackets/s\t\t1\t\t\t\t\n"
+	if out.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)
+	}
+}
+
+func TestCPUShare(t *testing.T) {
+	for name, tc := range map[string]struct {
+		samples []Sample
+		want    float64
+	}{
+		"nothing measured": {nil, 1},
+		"alone":            {[]Sample{{Seconds: 1, OwnSeconds: 1}, {Seconds: 1, OwnSeconds: 1}}, 1},
+		"half of it":       {[]Sample{{Seconds: 1, OwnSeconds: 0.4}, {Seconds: 1, OwnSeconds: 0.6}}, 0.5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := CPUShare([]Result{{Samples: tc.samples}}); got != tc.want {
+				t.Errorf("CPUShare = %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestUpdate(t *testing.T) {
 	r := example()
 	table := r.Markdown("iptables")

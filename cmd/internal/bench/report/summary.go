@@ -70,7 +70,10 @@ func pairable(samples []Sample) []float64 {
 func medianOf(samples []Sample, value func(Sample) float64) string {
 	var values []float64
 	for _, s := range samples {
-		if v := value(s); s.Error == "" && v != 0 {
+		if s.Error != "" {
+			continue
+		}
+		if v := value(s); v != 0 {
 			values = append(values, v)
 		}
 	}
@@ -78,4 +81,20 @@ func medianOf(samples []Sample, value func(Sample) float64) string {
 		return ""
 	}
 	return Figure(stats.Median(values))
+}
+
+// CPUShare is the part of the measured time for which the traffic was on a CPU; on a single CPU that is all of it unless
+// other programs want the CPU too.
+func CPUShare(cell []Result) float64 {
+	var own, all float64
+	for _, result := range cell {
+		for _, s := range result.Samples {
+			own += s.OwnSeconds
+			all += s.Seconds
+		}
+	}
+	if all == 0 {
+		return 1
+	}
+	return own / all
 }

@@ -82,7 +82,8 @@ func relative(result Result, baseline string) string {
 
 // Wide is the report with one line for each result.
 func (r *Report) Wide(baseline string) *output.Table {
-	table := output.NewTable("SCENARIO", "WORKLOAD", "FAMILY", "CPUS", "TARGET", "MEDIAN", "MIN", "MAX", "UNIT", "RATIO", "FAILED", "P50 US", "P99 US", "LOST %")
+	table := output.NewTable("SCENARIO", "WORKLOAD", "FAMILY", "CPUS", "TARGET",
+		"MEDIAN", "MIN", "MAX", "UNIT", "RATIO", "FAILED", "CPU", "P50 US", "P99 US", "LOST %")
 	for _, result := range r.Results {
 		ratio := ""
 		if value, ok := result.Ratio[baseline]; ok {
@@ -90,12 +91,25 @@ func (r *Report) Wide(baseline string) *output.Table {
 		}
 		table.Row(result.Scenario, result.Workload, family(result.Family), strconv.Itoa(result.CPUs), result.Target,
 			Figure(result.Median), Figure(result.Min), Figure(result.Max), result.Unit, ratio,
-			strconv.Itoa(len(result.Samples)-len(good(result.Samples))),
+			strconv.Itoa(len(result.Samples)-len(good(result.Samples))), cost(result),
 			medianOf(result.Samples, func(s Sample) float64 { return s.P50 }),
 			medianOf(result.Samples, func(s Sample) float64 { return s.P99 }),
 			medianOf(result.Samples, func(s Sample) float64 { return 100 * s.Lost }))
 	}
 	return table
+}
+
+// cost is the CPU time that one event or one gigabyte took, client and server included.
+func cost(result Result) string {
+	unit, scale := " us", 1e6
+	if result.Unit == "Gbit/s" {
+		unit, scale = " s/GB", 8
+	}
+	figure := medianOf(result.Samples, func(s Sample) float64 { return scale * s.OwnSeconds / (s.Value * s.Seconds) })
+	if figure == "" {
+		return ""
+	}
+	return figure + unit
 }
 
 func family(f int) string { return fmt.Sprintf("ipv%d", f) }

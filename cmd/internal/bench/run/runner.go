@@ -16,6 +16,10 @@ import (
 	"github.com/vethway/vethway/cmd/internal/bench/traffic"
 )
 
+// fairShare is how much of its one CPU the traffic must have had for an absolute figure to mean something. The ratios
+// bear more, since others disturb all targets alike.
+const fairShare = 0.9
+
 // Config is what a runner needs.
 type Config struct {
 	Plan      Plan
@@ -64,7 +68,7 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 	for i, c := range cfg.Plan.cells() {
 		results, err := r.measure(ctx, c, i)
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("benchmark stopped: %w", ctx.Err())
+			return nil, fmt.Errorf("benchmark stopped: %w", context.Cause(ctx))
 		}
 		errs = append(errs, err)
 		rep.Results = append(rep.Results, results...)
@@ -110,6 +114,9 @@ func (r *runner) measure(ctx context.Context, c cell, number int) ([]report.Resu
 	var results []report.Result
 	for _, t := range turns {
 		results = append(results, t.result)
+	}
+	if share := report.CPUShare(results); c.cpus == 1 && share < fairShare {
+		r.Log.Warn("other programs took part of the CPU", "cell", c.String(), "left", fmt.Sprintf("%.0f%%", 100*share))
 	}
 	report.Summarize(results)
 	return results, report.Failures(results)
