@@ -16,7 +16,7 @@ const module = "github.com/vethway/vethway/"
 // side: control/dataplane alone joins the two. The benchmark sets up the same
 // topologies and rivals as the tests do.
 var mayImport = map[string][]string{
-	"bpf":                {},
+	"bpf":                {"bpf"},
 	"maps":               {"bpf", "maps"},
 	"loader":             {"bpf", "maps", "loader"},
 	"control":            {"control"},
