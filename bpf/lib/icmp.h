@@ -62,25 +62,14 @@ static __always_inline bool quote_parse(struct __sk_buff *ctx, const struct pack
 	q->l3 = pkt->l4 + 8;
 	if (pkt->v6) {
 		struct ipv6hdr *ip = packet_at(ctx, q->l3, sizeof(*ip));
-		__u8 *ext, next;
 
 		if (!ip || ip->version != 6)
 			return false;
 		addr_set6(&q->key.src, ip->saddr);
 		addr_set6(&q->key.dst, ip->daddr);
-		next = ip->nexthdr;
+		/* A quoted packet with extension headers is not looked into: nothing of ours sends those. */
+		q->key.proto = ip->nexthdr;
 		q->l4 = q->l3 + sizeof(*ip);
-#pragma unroll
-		for (int i = 0; i < 2; i++) {
-			if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS)
-				break;
-			ext = packet_at(ctx, q->l4, 8);
-			if (!ext)
-				return false;
-			next = ext[0];
-			q->l4 += 8 + ext[1] * 8;
-		}
-		q->key.proto = next;
 	} else {
 		struct iphdr *ip = packet_at(ctx, q->l3, sizeof(*ip));
 

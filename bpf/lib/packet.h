@@ -48,11 +48,14 @@ struct packet {
 /* Pointer to len bytes at off, made linear if need be; NULL if the packet ends before. Every earlier pointer is dead afterwards. */
 static __always_inline void *packet_at(struct __sk_buff *ctx, __u32 off, __u32 len)
 {
-	void *at = (void *)(long)ctx->data + off, *end = (void *)(long)ctx->data_end;
+	void *at, *end;
 
+	/* verifier: offset and sum that are checked must be the ones that are used; compilers like to compute them again. */
+	barrier_var(off);
 	if (off > 255)
 		return NULL;
-	/* verifier: the sum that is compared must be the one that is returned; until compilers stop computing it twice. */
+	at = (void *)(long)ctx->data + off;
+	end = (void *)(long)ctx->data_end;
 	barrier_var(at);
 	if (at + len <= end)
 		return at;
