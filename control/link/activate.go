@@ -39,14 +39,18 @@ func (l *Links) activate(ctx context.Context, e control.EndpointSpec) error {
 	if err != nil {
 		return err
 	}
+	bridge, err := find(l.h, e.Bridge, "bridge")
+	if err != nil {
+		return err
+	}
 	var peer netlink.Link
 	if host != nil {
 		if peer, err = l.peer(c, host); err != nil {
 			return err
 		}
 	}
-	if peer == nil {
-		return errors.New("the veth pair is missing")
+	if peer == nil || bridge == nil {
+		return errors.New("the veth pair or the bridge is missing")
 	}
 	wasUp := device{l.h, host}.up()
 	if err := errors.Join(device{l.h, host}.ensureUp(), device{c.h, peer}.ensureUp()); err != nil {
@@ -55,12 +59,15 @@ func (l *Links) activate(ctx context.Context, e control.EndpointSpec) error {
 	if err := (device{c.h, peer}).ensureConnected(ctx, e.Addrs); err != nil {
 		return err
 	}
+	// Until the kernel has noticed the carrier, each of the three swallows what it is given to send.
+	for _, d := range [...]device{{l.h, host}, {c.h, peer}, {l.h, bridge}} {
+		if err := d.awaitCarrier(ctx); err != nil {
+			return err
+		}
+	}
 	before := l.lastApplied(e.HostName)
 	if wasUp && !before.unannounced {
 		return nil
-	}
-	if err := l.awaitCarrier(ctx, e.HostName); err != nil {
-		return err
 	}
 	if err := c.announce(peer, e); err != nil {
 		return err
@@ -70,19 +77,19 @@ func (l *Links) activate(ctx context.Context, e control.EndpointSpec) error {
 	return nil
 }
 
-// awaitCarrier waits until the bridge forwards what comes from the port: it learns of the carrier from a work queue.
-func (l *Links) awaitCarrier(ctx context.Context, name string) error {
+// awaitCarrier waits until the interface is up in operation: the kernel learns of a carrier from a work queue.
+func (d device) awaitCarrier(ctx context.Context) error {
 	deadline := time.Now().Add(carrierWait)
-	for pause := 200 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
-		link, err := l.h.LinkByName(name)
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		link, err := d.h.LinkByIndex(d.link.Attrs().Index)
 		if err != nil {
-			return fmt.Errorf("look up %s: %w", name, err)
+			return fmt.Errorf("look up %s: %w", d.name(), err)
 		}
 		if link.Attrs().OperState == netlink.OperUp {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s is up but has had no carrier for %v", name, carrierWait)
+			return fmt.Errorf("%s is up but has had no carrier for %v", d.name(), carrierWait)
 		}
 		select {
 		case <-ctx.Done():

@@ -124,6 +124,9 @@ func parseLearned(msg []byte) (learnedRoute, bool) {
 	}
 	r := learnedRoute{dst: netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 	for _, a := range attrs {
+		if len(a.Value) == 0 || a.Attr.Type != unix.RTA_PREF && len(a.Value) < 4 {
+			continue
+		}
 		switch v := a.Value; a.Attr.Type {
 		case unix.RTA_DST:
 			r.dst = netip.PrefixFrom(addrOf(v), int(head.Dst_len))

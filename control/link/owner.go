@@ -21,8 +21,9 @@ import (
 func (l *Links) PortOwner(ctx context.Context, proto uint8, addr netip.Addr, port uint16) (control.PortOwner, bool, error) {
 	var best socket
 	rank := 0
-	err := l.sockets(ctx, proto, func(s socket) {
-		if s.local.Port() == port && clashes(addr.Unmap(), s) && claim(proto, s) > rank {
+	all := query{proto: proto, states: ^uint32(0), program: portIs(port)}
+	err := l.sockets(ctx, all, func(s socket) {
+		if clashes(addr.Unmap(), s) && claim(proto, s) > rank {
 			best, rank = s, claim(proto, s)
 		}
 	})
@@ -45,7 +46,7 @@ func claim(proto uint8, s socket) int {
 		return 2
 	case s.state == stateTimeWait:
 		return 0
-	case s.state == stateListen, s.state == stateClosed:
+	case s.state == stateListen, s.state == stateClosed, s.state == stateBound:
 		return 2
 	default:
 		return 1

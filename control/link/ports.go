@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,26 +60,26 @@ func parsePorts(text string) ([]control.PortSpan, error) {
 	return spans, nil
 }
 
-// boundPorts lists the ports of all sockets of the host's namespace. What the kernel chose itself out of ip_local_port_range is
-// listed like any other.
-func (l *Links) boundPorts(ctx context.Context) ([]control.HostPort, error) {
+// boundPorts lists the ports that the host's sockets are bound to. Of connections only those with a port outside of the local
+// port range count: a port inside it was the kernel's own choice, and a busy host has very many.
+func (l *Links) boundPorts(ctx context.Context, local [2]uint16) ([]control.HostPort, error) {
 	seen := map[control.HostPort]bool{}
 	for _, proto := range [...]uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-		err := l.sockets(ctx, proto, func(s socket) {
+		note := func(s socket) {
 			if s.local.Port() != 0 {
 				seen[control.HostPort{Proto: proto, Port: s.local.Port()}] = true
 			}
-		})
-		if err != nil {
-			return nil, err
+		}
+		for _, q := range [...]query{
+			{proto: proto, states: unconnected},
+			{proto: proto, states: ^unconnected, program: portOutside(local)},
+		} {
+			if err := l.sockets(ctx, q, note); err != nil {
+				return nil, err
+			}
 		}
 	}
-	var ports []control.HostPort
-	for p := range seen {
-		ports = append(ports, p)
-	}
-	slices.SortFunc(ports, func(a, b control.HostPort) int {
+	return slices.SortedFunc(maps.Keys(seen), func(a, b control.HostPort) int {
 		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Port, b.Port))
-	})
-	return ports, nil
+	}), nil
 }

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"syscall"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -30,31 +30,77 @@ const (
 	stateTimeWait = 6
 	stateClosed   = 7
 	stateListen   = 10
+	stateBound    = 13 // bound, and neither listening nor connected: reported from Linux 6.8 on
 )
+
+// unconnected selects the sockets that hold their port by themselves, and not as one end of a connection.
+const unconnected uint32 = 1<<stateClosed | 1<<stateListen | 1<<stateBound
 
 const (
 	sizeofDiagRequest = 56 // struct inet_diag_req_v2
 	sizeofDiagMessage = 72 // struct inet_diag_msg
+	diagBytecode      = 1  // INET_DIAG_REQ_BYTECODE
 	diagSKV6Only      = 11 // INET_DIAG_SKV6ONLY
 )
 
-// diagRequest asks for all sockets of one family and protocol, in whatever state: from Linux 6.8 on also those that are bound and
-// do nothing.
-type diagRequest struct{ family, proto uint8 }
+// query selects sockets by protocol, a set of states, and a program that the kernel runs over each socket.
+type query struct {
+	proto   uint8
+	states  uint32
+	program []byte
+}
 
-func (r diagRequest) Len() int { return sizeofDiagRequest }
+// Operations of the kernel's socket filter (linux/inet_diag.h). A comparison is two words: the operation with its two jumps in
+// bytes, and the port. To end exactly behind the program is to accept, four bytes further to refuse.
+const (
+	opJump       = 1
+	opSourceFrom = 2
+	opSourceTo   = 3
+)
+
+func diagOp(code, yes uint8, no uint16) []byte {
+	return binary.NativeEndian.AppendUint16([]byte{code, yes}, no)
+}
+
+// portIs accepts sockets with this local port.
+func portIs(port uint16) []byte {
+	return slices.Concat(
+		diagOp(opSourceFrom, 8, 20), diagOp(0, 0, port),
+		diagOp(opSourceTo, 8, 12), diagOp(0, 0, port))
+}
+
+// portOutside accepts sockets whose local port is below or above the range.
+func portOutside(span [2]uint16) []byte {
+	below, above := max(span[0], 1)-1, min(span[1], 65534)+1
+	return slices.Concat(
+		diagOp(opSourceTo, 8, 12), diagOp(0, 0, below),
+		diagOp(opJump, 4, 12),
+		diagOp(opSourceFrom, 8, 12), diagOp(0, 0, above))
+}
+
+// diagRequest is a query for one family.
+type diagRequest struct {
+	query
+	family uint8
+}
+
+func (r diagRequest) Len() int { return len(r.Serialize()) }
 
 func (r diagRequest) Serialize() []byte {
 	b := make([]byte, sizeofDiagRequest)
 	b[0], b[1] = r.family, r.proto
-	binary.NativeEndian.PutUint32(b[4:], ^uint32(0)) // states
+	binary.NativeEndian.PutUint32(b[4:], r.states)
+	if len(r.program) > 0 {
+		b = append(b, nl.NewRtAttr(diagBytecode, r.program).Serialize()...)
+	}
 	return b
 }
 
-// sockets calls visit for every socket of the host's namespace that speaks proto. A protocol that the kernel lacks has none.
-func (l *Links) sockets(ctx context.Context, proto uint8, visit func(socket)) error {
+// sockets calls visit for every socket of the host's namespace that the query selects. A protocol that the kernel lacks
+// has none.
+func (l *Links) sockets(ctx context.Context, q query, visit func(socket)) error {
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-		found, err := dump(ctx, func() ([]socket, error) { return l.diag(family, proto) })
+		found, err := dump(ctx, func() ([]socket, error) { return l.diag(diagRequest{q, family}) })
 		if errors.Is(err, unix.ENOENT) {
 			continue
 		}
@@ -68,7 +114,7 @@ func (l *Links) sockets(ctx context.Context, proto uint8, visit func(socket)) er
 	return nil
 }
 
-func (l *Links) diag(family, proto uint8) ([]socket, error) {
+func (l *Links) diag(r diagRequest) ([]socket, error) {
 	s, err := nl.GetNetlinkSocketAt(netns.NsHandle(l.ns.fd()), netns.None(), unix.NETLINK_INET_DIAG)
 	if err != nil {
 		return nil, fmt.Errorf("open sock_diag: %w", err)
@@ -76,7 +122,7 @@ func (l *Links) diag(family, proto uint8) ([]socket, error) {
 	defer s.Close()
 	req := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
 	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_INET_DIAG: {Socket: s}}
-	req.AddData(diagRequest{family, proto})
+	req.AddData(r)
 	var found []socket
 	err = req.ExecuteIter(unix.NETLINK_INET_DIAG, nl.SOCK_DIAG_BY_FAMILY, func(msg []byte) bool {
 		if s, ok := parseSocket(msg); ok {
@@ -104,10 +150,7 @@ func parseSocket(msg []byte) (socket, bool) {
 	dstAddr, _ := netip.AddrFromSlice(dst)
 	s.local = netip.AddrPortFrom(srcAddr, binary.BigEndian.Uint16(msg[4:]))
 	s.remote = netip.AddrPortFrom(dstAddr, binary.BigEndian.Uint16(msg[6:]))
-	attrs, err := syscall.ParseNetlinkRouteAttr(&syscall.NetlinkMessage{
-		Header: syscall.NlMsghdr{Type: unix.RTM_NEWROUTE},
-		Data:   append(make([]byte, unix.SizeofRtMsg), msg[sizeofDiagMessage:]...),
-	})
+	attrs, err := nl.ParseRouteAttr(msg[sizeofDiagMessage:])
 	if err != nil {
 		return s, true
 	}
