@@ -54,6 +54,7 @@ static __always_inline void *packet_at(struct __sk_buff *ctx, __u32 off, __u32 l
 	barrier_var(off);
 	if (off > 255)
 		return NULL;
+	barrier_var(off);
 	at = (void *)(long)ctx->data + off;
 	end = (void *)(long)ctx->data_end;
 	barrier_var(at);
