@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vethway/vethway/control/api"
+)
+
+// directory gives addresses and network numbers their names.
+type directory struct {
+	containers map[netip.Addr]string
+	networks   map[uint32]string
+}
+
+func (s *state) directory() directory {
+	d := directory{map[netip.Addr]string{}, map[uint32]string{}}
+	for _, n := range s.networks {
+		d.networks[n.Index] = n.Name
+	}
+	for _, c := range s.containers {
+		for _, ep := range c.Endpoints {
+			for _, a := range ep.addrs() {
+				d.containers[a] = c.Name
+			}
+		}
+	}
+	return d
+}
+
+// flowMatcher makes a test of a filter. It fails with ErrNotFound for a container or network that is not there.
+func (s *state) flowMatcher(f api.FlowFilter) (func(Flow) bool, error) {
+	var addrs []netip.Addr
+	var index uint32
+	if f.Container != "" {
+		c, err := s.container(f.Container)
+		if err != nil {
+			return nil, err
+		}
+		for _, ep := range c.Endpoints {
+			addrs = append(addrs, ep.addrs()...)
+		}
+	}
+	if f.Network != "" {
+		n, err := s.network(f.Network)
+		if err != nil {
+			return nil, err
+		}
+		index = n.Index
+	}
+	return func(flow Flow) bool {
+		sides := []netip.AddrPort{flow.Original.Src, flow.Original.Dst, flow.Reply.Src, flow.Reply.Dst}
+		has := func(match func(netip.AddrPort) bool) bool { return slices.ContainsFunc(sides, match) }
+		return (f.Container == "" || has(func(a netip.AddrPort) bool { return slices.Contains(addrs, a.Addr()) })) &&
+			(f.Network == "" || flow.Network == index) &&
+			(f.Protocol == "" || flow.Proto == f.Protocol) &&
+			(f.Kind == "" || flow.Kind == f.Kind) &&
+			(!f.Address.IsValid() || has(func(a netip.AddrPort) bool { return a.Addr() == f.Address.Unmap() })) &&
+			(f.Port == 0 || has(func(a netip.AddrPort) bool { return a.Port() == f.Port }))
+	}, nil
+}
+
+// Flows lists the NAT sessions that match.
+func (e *Engine) Flows(ctx context.Context, filter api.FlowFilter) ([]api.Flow, error) {
+	s := e.state.Load()
+	match, err := s.flowMatcher(filter)
+	if err != nil {
+		return nil, err
+	}
+	names := s.directory()
+	var list []api.Flow
+	err = e.cfg.Dataplane.Flows(ctx, func(f Flow) bool {
+		if match(f) {
+			list = append(list, names.view(f))
+		}
+		return filter.Limit == 0 || len(list) < filter.Limit
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list flows: %w", err)
+	}
+	return list, nil
+}
+
+func (d directory) view(f Flow) api.Flow {
+	v := api.Flow{
+		Protocol: f.Proto, Kind: f.Kind, Original: api.Tuple(f.Original), Reply: api.Tuple(f.Reply), State: f.State,
+		Network: d.networks[f.Network], Packets: f.Packets, Bytes: f.Bytes, RPackets: f.RPackets, RBytes: f.RBytes,
+		IdleSeconds: f.Idle.Seconds(), TimeoutSeconds: f.Timeout.Seconds(), Stale: f.Stale,
+	}
+	// A published port's flow is named after the container that answers, any other after the one that asked.
+	for _, a := range []netip.AddrPort{f.Reply.Src, f.Original.Src, f.Original.Dst, f.Reply.Dst} {
+		if name, ok := d.containers[a.Addr()]; ok {
+			v.Container = name
+			break
+		}
+	}
+	return v
+}
+
+// FlushFlows ends the NAT sessions that match.
+func (e *Engine) FlushFlows(ctx context.Context, filter api.FlowFilter) (api.FlowsFlushed, error) {
+	match, err := e.state.Load().flowMatcher(filter)
+	if err != nil {
+		return api.FlowsFlushed{}, err
+	}
+	n, err := e.cfg.Dataplane.Flush(ctx, match)
+	if err != nil {
+		return api.FlowsFlushed{Flushed: n}, fmt.Errorf("flush flows: %w", err)
+	}
+	return api.FlowsFlushed{Flushed: n}, nil
+}
+
+// Drops lists the drop counters that are not zero.
+func (e *Engine) Drops(ctx context.Context) ([]api.Drop, error) {
+	counts, err := e.cfg.Dataplane.Drops(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read drop counters: %w", err)
+	}
+	list := make([]api.Drop, len(counts))
+	for i, c := range counts {
+		list[i] = api.Drop(c)
+	}
+	return list, nil
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vethway/vethway/control/api"
+)
+
+// How a NetworkCreate is read. Nothing here looks at the state or the host.
+
+// defaultMTU bounds: below 68 there is no IPv4 (RFC 791), below 1280 no IPv6 (RFC 8200 section 5).
+const (
+	minMTU  = 68
+	minMTU6 = 1280
+	maxMTU  = 65535
+)
+
+func checkMTU(mtu int, ipv6 bool) error {
+	least := minMTU
+	if ipv6 {
+		least = minMTU6
+	}
+	if mtu < least || mtu > maxMTU {
+		return api.Errorf(api.InvalidArgument, "MTU %d is not from %d to %d", mtu, least, maxMTU)
+	}
+	return nil
+}
+
+// wanted is a NetworkCreate taken apart.
+type wanted struct {
+	ipv4, ipv6 *api.IPAMConfig // nil: the family is off
+	masquerade bool
+	mtu        int
+	bridge     string
+}
+
+func (e *Engine) parseNetwork(req api.NetworkCreate) (wanted, error) {
+	w := wanted{masquerade: true, mtu: e.cfg.MTU}
+	if err := checkName("network", req.Name); err != nil {
+		return w, err
+	}
+	if req.Driver != "" && req.Driver != api.Driver {
+		return w, api.Errorf(api.Unsupported, "network driver %q is not supported", req.Driver).WithHint("use %q", api.Driver)
+	}
+	if d := req.IPAM.Driver; d != "" && d != "default" {
+		return w, api.Errorf(api.Unsupported, "IPAM driver %q is not supported", d).WithHint(`use "default"`)
+	}
+	if err := w.parseFamilies(req); err != nil {
+		return w, err
+	}
+	// In order, so that of several mistakes always the same one is named.
+	for _, key := range slices.Sorted(maps.Keys(req.Options)) {
+		if err := w.parseOption(key, req.Options[key]); err != nil {
+			return w, err
+		}
+	}
+	return w, checkMTU(w.mtu, w.ipv6 != nil)
+}
+
+// parseFamilies tells which families the network has, and sorts its subnets by them.
+func (w *wanted) parseFamilies(req api.NetworkCreate) error {
+	for i := range req.IPAM.Config {
+		c := req.IPAM.Config[i]
+		if !c.Subnet.IsValid() {
+			if c.IPRange.IsValid() || c.Gateway.IsValid() || len(c.AuxiliaryAddresses) > 0 {
+				return api.Errorf(api.InvalidArgument, "ip-range, gateway and aux-address need a subnet").WithHint("give --subnet too")
+			}
+			continue
+		}
+		into, other := &w.ipv4, "IPv4"
+		if c.Subnet.Addr().Is6() {
+			into, other = &w.ipv6, "IPv6"
+		}
+		if *into != nil {
+			return api.Errorf(api.InvalidArgument, "more than one %s subnet: %s and %s", other, (*into).Subnet, c.Subnet).
+				WithHint("make another network for the second")
+		}
+		*into = &c
+	}
+	for _, f := range []struct {
+		name   string
+		enable *bool
+		config **api.IPAMConfig
+		def    bool
+	}{{"IPv4", req.EnableIPv4, &w.ipv4, true}, {"IPv6", req.EnableIPv6, &w.ipv6, false}} {
+		enable := f.def || *f.config != nil
+		if f.enable != nil {
+			enable = *f.enable
+		}
+		switch {
+		case !enable && *f.config != nil:
+			return api.Errorf(api.InvalidArgument, "%s is disabled, but subnet %s given", f.name, (*f.config).Subnet)
+		case enable && *f.config == nil:
+			*f.config = &api.IPAMConfig{}
+		}
+	}
+	if w.ipv4 == nil && w.ipv6 == nil {
+		return api.Errorf(api.InvalidArgument, "a network needs IPv4 or IPv6").WithHint("enable one of them")
+	}
+	return nil
+}
+
+func (w *wanted) parseOption(key, value string) (err error) {
+	switch key {
+	case api.OptionMasquerade:
+		w.masquerade, err = strconv.ParseBool(value)
+	case api.OptionMTU:
+		w.mtu, err = strconv.Atoi(value)
+	case api.OptionICC:
+		var icc bool
+		if icc, err = strconv.ParseBool(value); err == nil && !icc {
+			return api.Errorf(api.Unsupported, "option %s=%s is not supported yet", key, value)
+		}
+	case api.OptionBridgeName:
+		w.bridge = value
+		if !strings.HasPrefix(value, LinkPrefix+"-") || len(value) == len(LinkPrefix)+1 || checkInterface(value) != nil {
+			return api.Errorf(api.InvalidArgument, "bridge name %q is not valid", value).
+				WithHint("begin it with %s-, by which vethwayd knows its own, and use up to 15 characters", LinkPrefix)
+		}
+	case api.OptionGatewayMode, api.OptionGatewayMode4, api.OptionGatewayMode6:
+		if value != "nat" {
+			return api.Errorf(api.Unsupported, "gateway mode %q is not supported yet", value).WithHint("use nat, or leave it out")
+		}
+	default:
+		return api.Errorf(api.InvalidArgument, "unknown network option %s", key).WithHint("known are %s", strings.Join([]string{
+			api.OptionMasquerade, api.OptionMTU, api.OptionBridgeName, api.OptionICC, api.OptionGatewayMode,
+		}, ", "))
+	}
+	if err != nil {
+		return api.Errorf(api.InvalidArgument, "option %s: %q is not valid", key, value)
+	}
+	return nil
+}
+
+// hostOverlap finds what of the host's network a subnet would cover: a route within it, or an address of an uplink.
+func hostOverlap(subnet netip.Prefix, facts HostFacts) (string, bool) {
+	if route, ok := contested(subnet, facts); ok {
+		return "the host's route to " + route.String(), true
+	}
+	for _, u := range facts.Uplinks {
+		for _, a := range u.Addrs {
+			if subnet.Contains(a) {
+				return "the host's address " + a.String() + " on " + u.Name, true
+			}
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/vethway/vethway/control/api"
+)
+
+// report is what the last reconcile found.
+type report struct {
+	at       time.Time
+	uplinks  []UplinkFacts
+	degraded []api.Condition
+}
+
+// Reconcile compares the host with the desired state and puts right what differs. What it could not put right is
+// joined in its error, and shown by Status.
+func (e *Engine) Reconcile(ctx context.Context) error {
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer e.release()
+	return e.reconcile(ctx)
+}
+
+func (e *Engine) reconcile(ctx context.Context) error {
+	facts, err := e.cfg.Links.Host(ctx)
+	if err != nil && !e.adopted {
+		// Without knowing the uplinks, a Sync would take the programs off them.
+		return fmt.Errorf("read the host's network: %w", err)
+	}
+	t := &transition{e: e, from: newState(), tolerant: true, gone: map[string]bool{}}
+	if err != nil {
+		t.problems = append(t.problems, problem{"host", err})
+	} else {
+		e.kernel.facts = facts
+	}
+	e.letGoVanished(ctx)
+	t.to = e.state.Load()
+	if err := t.reconcileLinks(ctx); err != nil {
+		return err
+	}
+	if len(t.gone) > 0 {
+		e.letGo(ctx, t.gone)
+	}
+	if err := t.removeUnnamed(ctx); err != nil {
+		t.problems = append(t.problems, problem{"host", err})
+	}
+	e.settle(ctx, t)
+	e.publishReport(t.problems)
+	errs := make([]error, len(t.problems))
+	for i, p := range t.problems {
+		errs[i] = fmt.Errorf("%s: %w", p.subject, p.err)
+	}
+	return errors.Join(errs...)
+}
+
+// reconcileLinks is a transition from nothing. From the moment that all links have been looked at, the engine counts as
+// adopted: it knows what it would tell the programs.
+func (t *transition) reconcileLinks(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{t.ensureBridges, t.ensureEndpoints, t.recordInterfaces} {
+		if err := errors.Join(step(ctx), ctx.Err()); err != nil {
+			return err
+		}
+	}
+	t.e.adopted = true
+	for _, step := range []func(context.Context) error{t.sync, t.activate, t.setRoutes} {
+		if err := errors.Join(step(ctx), ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeUnnamed removes links that are ours by name, but that no state names.
+func (t *transition) removeUnnamed(ctx context.Context) error {
+	owned, err := t.e.cfg.Links.Owned(ctx)
+	if err != nil {
+		return fmt.Errorf("list our links: %w", err)
+	}
+	named := map[string]bool{}
+	now := t.e.state.Load()
+	for _, n := range now.networks {
+		named[n.Bridge] = true
+	}
+	for _, c := range now.containers {
+		for _, ep := range c.Endpoints {
+			named[ep.hostName()] = true
+		}
+	}
+	for _, name := range owned {
+		if named[name] {
+			continue
+		}
+		var err error
+		if isBridge(name) {
+			err = t.e.cfg.Links.RemoveBridge(ctx, name)
+		} else {
+			err = t.e.cfg.Links.RemoveEndpoint(ctx, EndpointSpec{HostName: name})
+		}
+		if err != nil {
+			t.problems = append(t.problems, problem{"link " + name, err})
+		} else {
+			t.e.cfg.Log.Info("removed a link that nothing names", "link", name)
+		}
+	}
+	return nil
+}
+
+// settle writes what the store failed to take before, and notes what the host has that does not go with ours.
+func (e *Engine) settle(ctx context.Context, t *transition) {
+	now := e.state.Load()
+	if now != e.saved {
+		if err := e.save(ctx, now); err != nil {
+			t.problems = append(t.problems, problem{"state", err})
+		}
+	}
+	for _, n := range now.sortedNetworks() {
+		for _, a := range []*addressing{n.IPv4, n.IPv6} {
+			if a == nil {
+				continue
+			}
+			if route, ok := contested(a.Subnet, e.kernel.facts); ok {
+				t.problems = append(t.problems, problem{
+					"network " + n.Name, fmt.Errorf("the host has come to route %s, within subnet %s, elsewhere", route, a.Subnet),
+				})
+			}
+		}
+	}
+}
+
+// contested finds a route of the host's that lies within the subnet. A wider one does no harm: the more specific wins.
+func contested(subnet netip.Prefix, facts HostFacts) (netip.Prefix, bool) {
+	for _, route := range facts.Routes {
+		if subnet.Overlaps(route) && route.Bits() >= subnet.Bits() {
+			return route, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// letGoVanished lets go of containers whose namespaces no longer exist, and says whether there were any.
+func (e *Engine) letGoVanished(ctx context.Context) bool {
+	gone := map[string]bool{}
+	for _, c := range e.state.Load().containers {
+		ref, err := e.cfg.Links.OpenNamespace(ctx, c.Namespace.Path)
+		if namespaceGone(err) || err == nil && ref.Cookie != c.Namespace.Cookie {
+			gone[c.ID] = true
+		}
+	}
+	if len(gone) == 0 {
+		return false
+	}
+	e.letGo(ctx, gone)
+	return true
+}
+
+// letGo detaches containers without anybody having asked. Their addresses stay theirs as long as nobody else needs them.
+func (e *Engine) letGo(ctx context.Context, gone map[string]bool) {
+	before := e.state.Load()
+	next := before.clone()
+	for id := range gone {
+		c := next.containers[id]
+		e.forget(next, c)
+		e.cfg.Log.Info("container's namespace vanished", "container", c.Name, "namespace", c.Namespace.Path)
+	}
+	if err := e.save(ctx, next); err != nil {
+		e.cfg.Log.Error("state not written", "error", err)
+		e.kick()
+	}
+	e.state.Store(next)
+	if !e.adopted {
+		return // the reconcile that is under way removes the links
+	}
+	t := &transition{e: e, from: before, to: next, tolerant: true, gone: map[string]bool{}}
+	if err := t.run(ctx); err != nil || len(t.problems) > 0 {
+		e.cfg.Log.Warn("vanished containers are not cleaned up yet", "error", err, "problems", len(t.problems))
+		e.kick()
+	}
+}
+
+// forget takes a container out of a state and out of the books.
+func (e *Engine) forget(next *state, c *container) {
+	for _, ep := range c.Endpoints {
+		e.pools[ep.Network].release(ep)
+		next.leases[ep.Network] = e.pools[ep.Network].lease()
+	}
+	e.ports.Release(c.bindings())
+	delete(next.containers, c.ID)
+}
+
+// publishReport makes the problems readable, and logs those that are new.
+func (e *Engine) publishReport(problems []problem) {
+	now := time.Now()
+	r := &report{at: now, uplinks: e.uplinks()}
+	before := e.report.Load().degraded
+	for _, p := range problems {
+		c := api.Condition{Subject: p.subject, Message: p.err.Error(), Since: now}
+		known := false
+		for _, old := range before {
+			if old.Subject == c.Subject && old.Message == c.Message {
+				c.Since, known = old.Since, true
+			}
+		}
+		if !known {
+			e.cfg.Log.Warn("degraded", "subject", c.Subject, "error", c.Message)
+		}
+		r.degraded = append(r.degraded, c)
+	}
+	e.report.Store(r)
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// maxDebounce bounds how long changes that never pause can put a reconcile off.
+const maxDebounce = time.Second
+
+// restFactor keeps reconciles that the host's changes cause from taking more than one part in so many of the time.
+const restFactor = 5
+
+// Run reconciles at once, and then whenever the host changed, at intervals, and when something was left over; and it has
+// idle flows collected. It returns when ctx ends, and everything it started has ended.
+func (e *Engine) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Watching comes first: what changes during the first reconcile is seen as well.
+	changes, err := e.cfg.Links.Watch(ctx)
+	if err != nil {
+		return fmt.Errorf("watch the host's network: %w", err)
+	}
+	var loops sync.WaitGroup
+	loops.Go(func() { e.reconcileLoop(ctx, changes) })
+	loops.Go(func() { e.collectLoop(ctx) })
+	loops.Wait()
+	// The watcher may still be about to send: it never blocks, and closes the channel when it ends.
+	return nil
+}
+
+func (e *Engine) reconcileLoop(ctx context.Context, changes <-chan struct{}) {
+	for {
+		began := time.Now()
+		interval := e.cfg.ReconcileInterval
+		if err := e.Reconcile(ctx); err != nil && ctx.Err() == nil {
+			e.cfg.Log.Debug("reconcile", "error", err)
+			interval = min(interval, time.Second) // a failure is worth trying again sooner
+		}
+		rest := restFactor * time.Since(began)
+		if !sleep(ctx, min(rest, maxDebounce)) || !e.awaitCause(ctx, changes, interval) {
+			return
+		}
+	}
+}
+
+// awaitCause waits until there is a reason to reconcile; false means that ctx ended.
+func (e *Engine) awaitCause(ctx context.Context, changes <-chan struct{}, interval time.Duration) bool {
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	case <-e.wake:
+		return sleep(ctx, e.cfg.Debounce)
+	case _, ok := <-changes:
+		if !ok {
+			<-ctx.Done() // the channel is closed when ctx ends, and not before
+			return false
+		}
+	}
+	// Changes come in bursts: an interface that appears brings its addresses and routes.
+	limit := time.NewTimer(maxDebounce)
+	defer limit.Stop()
+	for {
+		quiet := time.NewTimer(e.cfg.Debounce)
+		select {
+		case <-ctx.Done():
+			quiet.Stop()
+			return false
+		case <-limit.C:
+			quiet.Stop()
+			return true
+		case <-quiet.C:
+			return true
+		case <-changes:
+			quiet.Stop()
+		}
+	}
+}
+
+func (e *Engine) collectLoop(ctx context.Context) {
+	ticker := time.NewTicker(e.cfg.CollectInterval)
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		_, err := e.cfg.Dataplane.Collect(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			e.cfg.Log.Warn("idle flows are not collected", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+// sleep waits; false means that ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
