@@ -55,7 +55,7 @@ func mountBPFFS(at string, log *slog.Logger) error {
 		}
 	}
 	if err := unix.Mount("bpf", at, "bpf", 0, "mode=0700"); err != nil {
-		return exit.Hintf(exit.Errorf(exit.NoBPFFS, "mount a BPF file system on %s: %w", at, err), "mount -t bpf bpf %s", at)
+		return exit.Errorf(exit.NoBPFFS, "mount a BPF file system on %s: %w", at, err).WithHint("mount -t bpf bpf %s", at)
 	}
 	// `ip netns exec` gives each command a mount namespace of its own: a mount made there, and all pins with it, ends
 	// with the daemon, and packets with it.

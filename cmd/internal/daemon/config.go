@@ -30,7 +30,6 @@ type Config struct {
 	StateDir string // the database; outlives a reboot
 	RunDir   string // sockets, and namespaces made by `vethway run`
 	Socket   string // of the API; the read-only one is beside it
-	Group    string // the socket's group; must exist unless empty
 	BPFFS    string // where maps, programs and links are pinned
 	Cgroup   string // root of the cgroup v2 hierarchy
 	Uplinks  []string
@@ -41,6 +40,8 @@ type Config struct {
 
 	LogLevel  string
 	LogFormat string
+	// Namespace is the path of the host's network namespace; empty: that of the thread that calls Start.
+	Namespace string
 	// Logger takes the place of LogLevel and LogFormat.
 	Logger *slog.Logger
 }
@@ -99,16 +100,16 @@ func (c *Config) check() error {
 		}
 	}
 	if _, _, err := c.natPorts(); err != nil {
-		return exit.Wrap(exit.BadConfig, err, "")
+		return exit.Errorf(exit.BadConfig, "%w", err)
 	}
 	if _, err := c.bases(); err != nil {
-		return exit.Wrap(exit.BadConfig, err, "")
+		return exit.Errorf(exit.BadConfig, "%w", err)
 	}
 	if c.MTU != 0 && (c.MTU < 576 || c.MTU > 65535) {
 		return exit.Errorf(exit.BadConfig, "mtu %d: want 576 to 65535", c.MTU)
 	}
 	if _, err := parseLevel(c.LogLevel); err != nil {
-		return exit.Wrap(exit.BadConfig, err, "")
+		return exit.Errorf(exit.BadConfig, "%w", err)
 	}
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		return exit.Errorf(exit.BadConfig, "log-format %q: want text or json", c.LogFormat)

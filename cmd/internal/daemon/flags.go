@@ -21,7 +21,6 @@ func (c *Config) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.StateDir, "state-dir", "", "directory of the database (default "+DefaultStateRoot+"/INSTANCE)")
 	f.StringVar(&c.RunDir, "run-dir", "", "directory of sockets and namespaces (default "+DefaultRunRoot+"/INSTANCE)")
 	f.StringVar(&c.Socket, "socket", "", "API socket; the read-only one has -ro in its name (default RUN-DIR/"+SocketName+")")
-	f.StringVar(&c.Group, "group", "", "group that may use the API socket (default vethway if it exists, else root)")
 	f.StringVar(&c.BPFFS, "bpffs", "", "directory to pin maps, programs and links in (default "+DefaultPinRoot+"/INSTANCE)")
 	f.StringVar(&c.Cgroup, "cgroup", "", "root of the cgroup v2 hierarchy (default: where it is mounted)")
 	f.StringSliceVar(&c.Uplinks, "uplink", nil, "publish and masquerade on these interfaces only, patterns allowed (default: all that lead out)")
@@ -48,7 +47,7 @@ func applyFile(path string, flags *pflag.FlagSet) error {
 	for _, key := range keys {
 		flag := flags.Lookup(key)
 		if flag == nil || notInFile(key) {
-			return exit.Hintf(exit.Errorf(exit.BadConfig, "config %s: unknown key %q", path, key), "vethwayd --help (the keys are the flags' names)")
+			return exit.Errorf(exit.BadConfig, "config %s: unknown key %q", path, key).WithHint("vethwayd --help (the keys are the flags' names)")
 		}
 		if flag.Changed {
 			continue

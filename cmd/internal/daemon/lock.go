@@ -14,7 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/cmd/internal/cli/exit"
+	"github.com/vethway/vethway/control/api"
 )
+
+// lockFile is the name of the lock inside the state directory.
+const lockFile = "lock"
 
 // lock is held by the one daemon (or uninstall) that works on a state directory. The kernel drops it when the process
 // dies, however it dies.
@@ -22,7 +26,7 @@ type lock struct{ file *os.File }
 
 // acquire locks the state directory; the error carries exit.Running and names the holder.
 func acquire(stateDir string) (*lock, error) {
-	path := filepath.Join(stateDir, "lock")
+	path := filepath.Join(stateDir, lockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock: %w", err)
@@ -48,8 +52,8 @@ func busy(f *os.File, stateDir string) error {
 	if pid == "" {
 		pid = "unknown"
 	}
-	err := exit.Errorf(exit.Running, "another daemon (pid %s) runs on %s", pid, stateDir)
-	return exit.Hintf(err, "vethway status, or another --instance")
+	err := exit.Errorf(exit.Of(api.Locked), "another daemon (pid %s) runs on %s", pid, stateDir)
+	return err.WithHint("vethway status, or another --instance")
 }
 
 func (l *lock) sign() error {

@@ -66,8 +66,7 @@ func (m machine) check() error {
 	}
 	if _, err := os.Stat(m.btf); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return exit.Hintf(exit.Errorf(exit.NoBTF, "the kernel carries no BTF: %s does not exist", m.btf),
-				"a kernel built with CONFIG_DEBUG_INFO_BTF=y, as every current distribution's is")
+			return exit.Errorf(exit.NoBTF, "the kernel carries no BTF: %s does not exist", m.btf).WithHint("a kernel built with CONFIG_DEBUG_INFO_BTF=y, as every current distribution's is")
 		}
 		return fmt.Errorf("look for BTF: %w", err)
 	}
@@ -84,7 +83,7 @@ func (m machine) checkKernel() error {
 		return err
 	}
 	if major < 6 || major == 6 && minor < 1 {
-		return exit.Hintf(exit.Errorf(exit.OldKernel, "kernel %s is too old: vethway needs 6.1 or newer", release), "uname -r")
+		return exit.Errorf(exit.OldKernel, "kernel %s is too old: vethway needs 6.1 or newer", release).WithHint("uname -r")
 	}
 	return nil
 }
@@ -115,7 +114,7 @@ func (m machine) checkCapabilities() error {
 	}
 	for _, c := range needed {
 		if have&(1<<c.number) == 0 {
-			return exit.Hintf(exit.Errorf(exit.Capability, "%s is missing: it is needed to %s", c.name, c.use), "sudo vethwayd")
+			return exit.Errorf(exit.Capability, "%s is missing: it is needed to %s", c.name, c.use).WithHint("sudo vethwayd")
 		}
 	}
 	return nil
@@ -153,7 +152,7 @@ func (m machine) cgroupRoot() (string, error) {
 	if err := scan.Err(); err != nil {
 		return "", fmt.Errorf("find the cgroup v2 mount: %w", err)
 	}
-	return "", exit.Hintf(exit.Errorf(exit.NoCgroup, "no cgroup v2 hierarchy is mounted"), "mount -t cgroup2 none /sys/fs/cgroup")
+	return "", exit.Errorf(exit.NoCgroup, "no cgroup v2 hierarchy is mounted").WithHint("mount -t cgroup2 none /sys/fs/cgroup")
 }
 
 // unescapeMount undoes the octal escapes that the kernel writes for blanks in mount points.

@@ -7,48 +7,40 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+
+	"github.com/vethway/vethway/control/api"
 )
 
-// Code is a process's exit status. Codes of our own begin at 70 so that `vethway run` and `vethway exec`, which pass
-// a command's status on, are rarely mistaken for it; 126 and 127 are what a shell and Docker use.
+// Code is a process's exit status. What the daemon answers to a request has the status that package api gives it;
+// the others are here. 126 and 127 are what a shell and Docker use.
 type Code int
 
-// The codes; Table says what each means.
+// The codes that are not the API's; Table says what each means.
 const (
 	OK      Code = 0
 	Failure Code = 1
 	Usage   Code = 2
 
-	NoDaemon    Code = 70
-	NotFound    Code = 71
-	Exists      Code = 72
-	Overlap     Code = 73
-	BadSubnet   Code = 74
-	PoolEmpty   Code = 75
-	PortTaken   Code = 76
-	BadPublish  Code = 77
-	NoNamespace Code = 78
-	InUse       Code = 79
-	BadAddress  Code = 80
-	BadRequest  Code = 81
-	ReadOnly    Code = 82
-	PortsEmpty  Code = 83
+	BadPublish  Code = 20
+	NoNamespace Code = 21
+	HostBits    Code = 22
+	NoPins      Code = 23
 
-	Capability   Code = 90
-	OldKernel    Code = 91
-	NoBTF        Code = 92
-	Running      Code = 93
-	CorruptState Code = 94
-	ForeignState Code = 95
-	ForeignPins  Code = 96
-	BadConfig    Code = 97
-	NoBPFFS      Code = 98
-	NoCgroup     Code = 99
-	SocketBusy   Code = 100
+	Capability  Code = 30
+	OldKernel   Code = 31
+	NoBTF       Code = 32
+	ForeignPins Code = 33
+	BadConfig   Code = 34
+	NoBPFFS     Code = 35
+	NoCgroup    Code = 36
+	SocketBusy  Code = 37
 
 	CannotInvoke   Code = 126
 	CommandMissing Code = 127
 )
+
+// Of returns the exit code of an answer of the API.
+func Of(c api.Code) Code { return Code(c.ExitCode()) }
 
 // Entry is a row of the table.
 type Entry struct {
@@ -61,49 +53,40 @@ type Entry struct {
 
 // Table lists every code, in order.
 func Table() []Entry {
-	const both = true
+	const daemon, client = true, true
 	return []Entry{
-		{OK, "ok", "done", both, true},
-		{Failure, "failure", "something failed that has no code of its own", both, true},
-		{Usage, "usage", "unknown command or flag, or wrong arguments", both, true},
-		{NoDaemon, "no-daemon", "the daemon does not answer on its socket", false, true},
-		{NotFound, "not-found", "no such network, container, endpoint or port", false, true},
-		{Exists, "exists", "the name is taken", false, true},
-		{Overlap, "overlap", "the subnet overlaps a network, a route or an address of the host", false, true},
-		{BadSubnet, "bad-subnet", "not a subnet: host bits set, wrong family, wrong size", false, true},
-		{PoolEmpty, "pool-empty", "no subnet or no address is left", false, true},
-		{PortTaken, "port-taken", "the host port is taken; the error says by whom", false, true},
-		{BadPublish, "bad-publish", "a malformed -p", false, true},
-		{NoNamespace, "no-namespace", "the network namespace does not exist, or vanished", false, true},
-		{InUse, "in-use", "the network still has endpoints", false, true},
-		{BadAddress, "bad-address", "the address is taken, outside of the subnet or reserved", false, true},
-		{BadRequest, "bad-request", "the daemon refused the request as malformed", false, true},
-		{ReadOnly, "read-only", "asked to change something over the read-only socket", false, true},
-		{PortsEmpty, "ports-empty", "no free host port is left in the range", false, true},
-		{Capability, "capability", "a Linux capability is missing", both, true},
-		{OldKernel, "old-kernel", "the kernel is older than 6.1", both, false},
-		{NoBTF, "no-btf", "the kernel carries no BTF (/sys/kernel/btf/vmlinux)", both, false},
-		{Running, "running", "another daemon runs on the same state", both, true},
-		{CorruptState, "corrupt-state", "the state file is damaged", both, true},
-		{ForeignState, "foreign-state", "the state file was written by something else, or by a newer version", both, true},
-		{ForeignPins, "foreign-pins", "another program's objects are pinned in our bpffs directory", both, true},
-		{BadConfig, "bad-config", "the configuration does not make sense", both, false},
-		{NoBPFFS, "no-bpffs", "no BPF file system, and it cannot be mounted", both, true},
-		{NoCgroup, "no-cgroup", "no cgroup v2 hierarchy is mounted", both, true},
-		{SocketBusy, "socket-busy", "the API socket cannot be opened", both, false},
-		{CannotInvoke, "cannot-invoke", "run, exec: the command is there but cannot be started", false, true},
-		{CommandMissing, "command-missing", "run, exec: the command is not found", false, true},
+		{OK, "ok", "done", daemon, client},
+		{Failure, "failure", "something failed that has no code of its own", daemon, client},
+		{Usage, "usage", "unknown command or flag, or wrong arguments", daemon, client},
+		{Of(api.InvalidArgument), "invalid-argument", "a value that cannot be right, such as a static address outside of the subnet", false, client},
+		{Of(api.NotFound), "not-found", "no such network, container or port", false, client},
+		{Of(api.AlreadyExists), "already-exists", "the name is taken", false, client},
+		{Of(api.Conflict), "conflict", "the subnet overlaps another, or the address is taken", false, client},
+		{Of(api.InUse), "in-use", "the network still has endpoints", false, client},
+		{Of(api.PortInUse), "port-in-use", "the host port is taken; the error says by whom", false, client},
+		{Of(api.ResourceExhausted), "resource-exhausted", "no subnet, address or port is left", false, client},
+		{Of(api.ReadOnly), "read-only", "asked to change something over the read-only socket", false, client},
+		{Of(api.Unsupported), "unsupported", "the kernel or this version cannot do it", daemon, client},
+		{Of(api.Unavailable), "unavailable", "the daemon does not answer on its socket", daemon, client},
+		{Of(api.Canceled), "canceled", "given up before it was done", daemon, client},
+		{Of(api.Corrupt), "corrupt-state", "the state file is damaged, or not vethway's", daemon, client},
+		{Of(api.Locked), "state-locked", "another daemon runs on the same state", daemon, client},
+		{Of(api.Internal), "internal", "the daemon failed in a way it should not", daemon, client},
+		{BadPublish, "bad-publish", "a malformed -p", false, client},
+		{NoNamespace, "no-namespace", "the network namespace does not exist, or vanished", false, client},
+		{HostBits, "host-bits", "a subnet with host bits set", false, client},
+		{NoPins, "no-pins", "nothing is pinned: the instance was never started, or uninstalled", false, client},
+		{Capability, "capability", "a Linux capability is missing", daemon, client},
+		{OldKernel, "old-kernel", "the kernel is older than 6.1", daemon, false},
+		{NoBTF, "no-btf", "the kernel carries no BTF (/sys/kernel/btf/vmlinux)", daemon, false},
+		{ForeignPins, "foreign-pins", "another program's objects are pinned in our bpffs directory", daemon, client},
+		{BadConfig, "bad-config", "the configuration does not make sense", daemon, false},
+		{NoBPFFS, "no-bpffs", "no BPF file system, and it cannot be mounted", daemon, client},
+		{NoCgroup, "no-cgroup", "no cgroup v2 hierarchy is mounted", daemon, client},
+		{SocketBusy, "socket-busy", "the API socket is served by somebody else", daemon, false},
+		{CannotInvoke, "cannot-invoke", "run, exec: the command is there but cannot be started", false, client},
+		{CommandMissing, "command-missing", "run, exec: the command is not found", false, client},
 	}
-}
-
-// Name returns the code's name in the table.
-func (c Code) Name() string {
-	for _, e := range Table() {
-		if e.Code == c {
-			return e.Name
-		}
-	}
-	return fmt.Sprintf("code %d", int(c))
 }
 
 // Print writes the rows that keep holds for.

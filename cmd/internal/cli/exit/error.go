@@ -7,52 +7,69 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/vethway/vethway/control/api"
 )
 
 // Error is an error that knows its exit code and what to try next.
 type Error struct {
 	Code Code
 	Err  error
-	Hint string // a command or a sentence, without "try"
+	Hint string // what to try next, typically a command
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Wrap gives err a code and a hint; nil stays nil. A code that is there already is kept.
-func Wrap(code Code, err error, hint string) error {
-	if err == nil {
-		return nil
-	}
-	var have *Error
-	if errors.As(err, &have) {
-		return err
-	}
-	return &Error{Code: code, Err: err, Hint: hint}
-}
-
 // Errorf makes an error with a code and no hint.
-func Errorf(code Code, format string, args ...any) error {
+func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Err: fmt.Errorf(format, args...)}
 }
 
-// Hintf adds a hint to err, unless it has one.
-func Hintf(err error, format string, args ...any) error {
-	hint := fmt.Sprintf(format, args...)
-	var have *Error
-	if errors.As(err, &have) {
-		if have.Hint != "" {
-			return err
-		}
-		return &Error{Code: have.Code, Err: err, Hint: hint}
-	}
-	return &Error{Code: Failure, Err: err, Hint: hint}
+// WithHint says what to try next.
+func (e *Error) WithHint(format string, args ...any) *Error {
+	e.Hint = fmt.Sprintf(format, args...)
+	return e
 }
 
-// Status is the error of a command that `vethway run` or `exec` started: its status is passed on, nothing is printed.
+// Hint gives err a hint unless it has one; its code stays.
+func Hint(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	code, hint := Classify(err)
+	if hint != "" {
+		return err
+	}
+	return &Error{Code: code, Err: err, Hint: fmt.Sprintf(format, args...)}
+}
+
+// Status is the end of a command that `vethway run` or `exec` started: it is passed on, nothing is printed.
 type Status int
 
 func (s Status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// Classify returns the exit code and the hint of an error: its own, or those that the API gave it.
+func Classify(err error) (Code, string) {
+	var own *Error
+	if errors.As(err, &own) {
+		hint := own.Hint
+		var answer *api.Error
+		if hint == "" && errors.As(err, &answer) {
+			hint = answer.Hint
+		}
+		return own.Code, hint
+	}
+	var answer *api.Error
+	if errors.As(err, &answer) {
+		return Of(answer.Code), answer.Hint
+	}
+	var code api.Code
+	if errors.As(err, &code) {
+		return Of(code), ""
+	}
+	return Failure, ""
+}
 
 // Report prints err as one line, its hint as another, and returns the exit code.
 func Report(w io.Writer, program string, err error) int {
@@ -63,11 +80,7 @@ func Report(w io.Writer, program string, err error) int {
 	if errors.As(err, &status) {
 		return int(status)
 	}
-	code, hint := Failure, ""
-	var e *Error
-	if errors.As(err, &e) {
-		code, hint = e.Code, e.Hint
-	}
+	code, hint := Classify(err)
 	// One line: an error joined from several arrives with line breaks.
 	fmt.Fprintf(w, "%s: %s\n", program, strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	if hint != "" {

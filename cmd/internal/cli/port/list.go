@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package port
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vethway/vethway/cmd/internal/cli/app"
+	"github.com/vethway/vethway/cmd/internal/cli/output"
+	"github.com/vethway/vethway/control/api"
+)
+
+func newList(a *app.App) *cobra.Command {
+	var o output.Options
+	cmd := &cobra.Command{
+		Use: "ls [flags] [CONTAINER]", Aliases: []string{"list"},
+		Short: "List published ports",
+		Long:  "List published ports, of one container or of all.\n\n" + output.Help,
+		Example: `  vethway port ls
+  vethway port ls c1 -o json`,
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: app.CompleteInTurn(false, a.CompleteContainers()),
+		RunE: a.Run(func(cmd *cobra.Command, c api.Backend, args []string) error {
+			var filter api.PortFilter
+			if len(args) == 1 {
+				filter.Container = args[0]
+			}
+			list, err := c.Ports(cmd.Context(), filter)
+			if err != nil {
+				return err
+			}
+			return show(a, o, list)
+		}),
+	}
+	o.AddFlags(cmd, false)
+	return cmd
+}
+
+func show(a *app.App, o output.Options, list []api.Port) error {
+	return output.Print(a.Streams, o, "PortList", list, nil, func(list []api.Port) *output.Table {
+		t := output.NewTable("HOST", "PROTO", "CONTAINER", "PORT", "NETWORK", "TARGET")
+		for _, p := range list {
+			target := ""
+			if p.Target.IsValid() {
+				target = p.Target.String()
+			}
+			t.Row(netip.AddrPortFrom(p.HostIP, p.HostPort).String(), p.Protocol, p.Container, fmt.Sprint(p.ContainerPort), p.Network, target)
+		}
+		return t
+	})
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/cmd/internal/cli/sandbox"
+	"github.com/vethway/vethway/control/link"
+)
+
+// Uninstall removes everything of an instance: attachments, pins and maps, interfaces, namespaces of `vethway run`,
+// sockets and state. It goes on past errors and returns them all; nothing there is no error. While a daemon runs on the
+// state it fails with api.Locked. Only files that vethway makes are removed, and directories only when they are empty then.
+func Uninstall(ctx context.Context, cfg Config) error {
+	if err := cfg.Complete(); err != nil {
+		return err
+	}
+	if err := system().checkCapabilities(); err != nil {
+		return err
+	}
+	unlock, err := lockForRemoval(cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	errs := []error{
+		removeKernelObjects(ctx, cfg, log),
+		removeSandboxes(sandbox.In(cfg.RunDir)),
+		removeFiles(cfg.Socket, cfg.ReadOnlySocket()),
+		removeEmpty(string(sandbox.In(cfg.RunDir)), cfg.RunDir),
+	}
+	if err := errors.Join(errs...); err != nil {
+		// The state stays, so that the next attempt, or a daemon, still knows what there is.
+		return fmt.Errorf("uninstall: %w", err)
+	}
+	return errors.Join(removeFiles(filepath.Join(cfg.StateDir, stateFile), filepath.Join(cfg.StateDir, lockFile)), removeEmpty(cfg.StateDir))
+}
+
+func lockForRemoval(stateDir string) (unlock func(), err error) {
+	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
+		return func() {}, nil
+	}
+	l, err := acquire(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	// The file that was locked is gone by now: there is nothing left to go wrong.
+	return func() { _ = l.release() }, nil
+}
+
+// removeKernelObjects takes programs off before the interfaces that they are attached to, and pins last.
+func removeKernelObjects(ctx context.Context, cfg Config, log *slog.Logger) error {
+	links, err := link.New(link.Config{Namespace: cfg.Namespace, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	return errors.Join(removeDataplane(ctx, cfg, links, log), links.RemoveAll(ctx), removeBPFFS(cfg.BPFFS))
+}
+
+func removeSandboxes(dir sandbox.Dir) error {
+	names, err := dir.Names()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, dir.Remove(name))
+	}
+	return errors.Join(errs...)
+}
+
+func removeFiles(paths ...string) error {
+	var errs []error
+	for _, p := range paths {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeEmpty removes directories; one that holds somebody else's files stays.
+func removeEmpty(dirs ...string) error {
+	var errs []error
+	for _, d := range dirs {
+		err := os.Remove(d)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
+			errs = append(errs, fmt.Errorf("remove: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
