@@ -151,12 +151,16 @@ func TestRemove(t *testing.T) {
 	l.bridge(bridgeSpec())
 	_, e2 := l.container(2)
 	ns3, e3 := l.container(3)
+	_, e4 := l.container(4)
+	if err := l.RemoveEndpoint(t.Context(), control.EndpointSpec{HostName: e4.HostName}); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if err := l.RemoveEndpoint(t.Context(), e2); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l.wantNone(l.host, "ip neigh show dev "+bridgeName, "10.77.0.2", "fd00:77::2")
+	l.wantNone(l.host, "ip neigh show dev "+bridgeName, "10.77.0.2", "fd00:77::2", "10.77.0.4", "fd00:77::4")
 	l.wantNone(l.host, "bridge fdb show", mac(2).String())
 	l.ping(ns3, gateway4.Addr())
 	l.run(l.host, "ip tuntap add vwtun0 mode tun") // ours by prefix, not by kind

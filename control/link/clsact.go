@@ -60,7 +60,7 @@ func (l *Links) attachClsact(ifindex int, ingress bool, progFD int, name string,
 			filter.Priority, filter.Handle = attrs.Priority, attrs.Handle
 			break
 		}
-		if attrs.Priority == prio && attrs.Handle == filterHandle {
+		if attrs.Priority == prio && (attrs.Handle == filterHandle || f.Type() != filter.Type()) {
 			return fmt.Errorf("priority %d is taken by filter %q of type %s: %w", prio, owner, f.Type(), ErrForeign)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/vethway/vethway/control"
 )
 
-// EnsureEndpoint creates or repairs a veth pair. It fails with ErrNamespaceGone when the container's namespace is no
+// EnsureEndpoint creates or repairs a veth pair. It fails with control.ErrNamespaceGone when the container's namespace is no
 // longer the one that e names, with ErrForeign when an interface of another kind has the host end's name.
 func (l *Links) EnsureEndpoint(ctx context.Context, e control.EndpointSpec) (control.EndpointInfo, error) {
 	info, err := l.ensureEndpoint(ctx, e)
@@ -124,6 +124,10 @@ func (l *Links) peer(c *container, host netlink.Link) (netlink.Link, error) {
 func (l *Links) createPair(ctx context.Context, c *container, e control.EndpointSpec) (host, peer netlink.Link, err error) {
 	// The container may be making interfaces of its own meanwhile, so that a free name may be taken a moment later.
 	const tries = 5
+	if e.ContainerName == "" {
+		l.naming.Lock()
+		defer l.naming.Unlock()
+	}
 	for try := 1; ; try++ {
 		name := e.ContainerName
 		if name == "" {
@@ -213,27 +217,54 @@ func (l *Links) ensurePort(d device, bridge netlink.Link, e control.EndpointSpec
 	if err := l.ensureNeighbours(d.link, bridge, e); err != nil {
 		return err
 	}
-	return l.dropNeighbours(bridge, staleAddrs(before, e))
+	return l.dropNeighbours(bridge.Attrs().Index, staleAddrs(before, e))
 }
 
-// RemoveEndpoint deletes the veth pair and the bridge's neighbours of it; what is gone already is no error.
+// RemoveEndpoint deletes the veth pair and the bridge's neighbours of it; what is gone already is no error. Of an endpoint
+// that nobody knows any more, the host end's name is enough.
 func (l *Links) RemoveEndpoint(ctx context.Context, e control.EndpointSpec) error {
-	if err := errors.Join(ctx.Err(), checkOurs(e.HostName)); err != nil {
-		return fmt.Errorf("remove endpoint %s: %w", e.HostName, err)
-	}
-	err := l.remove(e.HostName, "veth")
-	if checkOurs(e.Bridge) == nil {
-		bridge, findErr := find(l.h, e.Bridge, "bridge")
-		if bridge != nil {
-			findErr = l.dropOwnNeighbours(ctx, bridge, e)
-		}
-		err = errors.Join(err, findErr)
-	}
-	if err != nil {
+	if err := l.removeEndpoint(ctx, e); err != nil {
 		return fmt.Errorf("remove endpoint %s: %w", e.HostName, err)
 	}
 	l.forget(e.HostName)
 	return nil
+}
+
+func (l *Links) removeEndpoint(ctx context.Context, e control.EndpointSpec) error {
+	if err := errors.Join(ctx.Err(), checkOurs(e.HostName)); err != nil {
+		return err
+	}
+	host, err := find(l.h, e.HostName, "veth")
+	if err != nil {
+		return err
+	}
+	bridge, macs, err := l.neighboursOf(ctx, host, e)
+	return errors.Join(err, l.dropNeighboursOf(ctx, bridge, macs), l.remove(e.HostName, "veth"))
+}
+
+// neighboursOf returns the bridge and the MACs by which it knows the endpoint.
+func (l *Links) neighboursOf(ctx context.Context, host netlink.Link, e control.EndpointSpec) (int, []string, error) {
+	if e.Bridge != "" && e.MAC != nil {
+		bridge, err := find(l.h, e.Bridge, "bridge")
+		if err != nil || bridge == nil {
+			return 0, nil, err
+		}
+		return bridge.Attrs().Index, []string{e.MAC.String()}, nil
+	}
+	if host == nil {
+		return 0, nil, nil
+	}
+	entries, err := dump(ctx, func() ([]netlink.Neigh, error) { return l.h.NeighList(host.Attrs().Index, unix.AF_BRIDGE) })
+	if err != nil {
+		return 0, nil, fmt.Errorf("list FDB entries: %w", err)
+	}
+	var macs []string
+	for _, n := range entries {
+		if n.State&netlink.NUD_NOARP != 0 {
+			macs = append(macs, n.HardwareAddr.String())
+		}
+	}
+	return host.Attrs().MasterIndex, macs, nil
 }
 
 // freeName returns the first free eth<n>.

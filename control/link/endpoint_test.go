@@ -243,7 +243,7 @@ func TestNamespaceThatVanished(t *testing.T) {
 		"activate": l.ActivateEndpoint(t.Context(), e),
 		"routes":   l.SetDefaultRoutes(t.Context(), e.Namespace, defaultRoutes("eth0")),
 	} {
-		if !errors.Is(err, ErrNamespaceGone) || !strings.Contains(err.Error(), path) {
+		if !errors.Is(err, control.ErrNamespaceGone) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -253,7 +253,7 @@ func TestNamespaceThatVanished(t *testing.T) {
 	// Another namespace under the old path is not the endpoint's.
 	other := newNamespace(t, "successor")
 	e.Namespace.Path = other.Path()
-	if _, err := l.EnsureEndpoint(t.Context(), e); !errors.Is(err, ErrNamespaceGone) {
+	if _, err := l.EnsureEndpoint(t.Context(), e); !errors.Is(err, control.ErrNamespaceGone) {
 		t.Errorf("a successor under the same path: %v", err)
 	}
 	// What an unmounted bind mount leaves behind.
@@ -261,7 +261,7 @@ func TestNamespaceThatVanished(t *testing.T) {
 	if err := os.WriteFile(e.Namespace.Path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.EnsureEndpoint(t.Context(), e); !errors.Is(err, ErrNamespaceGone) {
+	if _, err := l.EnsureEndpoint(t.Context(), e); !errors.Is(err, control.ErrNamespaceGone) {
 		t.Errorf("an empty file: %v", err)
 	}
 	l.wantNone(other, "ip link", "eth0")

@@ -17,14 +17,8 @@ import (
 	"github.com/vethway/vethway/control"
 )
 
-var (
-	// ErrForeign is returned when an interface has one of our names but is not of the kind we would make.
-	ErrForeign = errors.New("interface is not one of vethway's")
-	// ErrNamespaceGone is returned when a container's namespace no longer exists, or another one took its path.
-	ErrNamespaceGone = errors.New("network namespace is gone")
-	// ErrHostNamespace is returned when the host's own namespace is given as a container's.
-	ErrHostNamespace = errors.New("that is the host's own network namespace")
-)
+// ErrForeign is returned when an interface has one of our names but is not of the kind we would make.
+var ErrForeign = errors.New("interface is not one of vethway's")
 
 // Config says which network namespace is the host.
 type Config struct {
@@ -39,6 +33,9 @@ type Links struct {
 	ns  *namespace
 	h   *netlink.Handle
 	log *slog.Logger
+
+	// naming is held while a free name is chosen and taken, so that two endpoints of a container do not choose the same.
+	naming sync.Mutex
 
 	mu sync.Mutex
 	// applied is what the last Ensure of an interface set, by the interface's name: what a later Ensure no longer

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -179,4 +180,16 @@ func (l *lab) ping(ns *netlab.Namespace, to ...netip.Addr) {
 			l.Errorf("ping %s from %s: %v", addr, ns, err)
 		}
 	}
+}
+
+// waitFor polls for what another process has yet to do.
+func (l *lab) waitFor(done func() bool) {
+	l.Helper()
+	for range 500 {
+		if done() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.Fatal("it did not happen")
 }

@@ -9,6 +9,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/control"
 )
 
 const currentNamespace = "/proc/thread-self/ns/net"
@@ -24,11 +26,9 @@ func openNamespace(path string) (*namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A bind mount's mount point that lost its namespace is an empty regular file: the ioctl tells.
-	kind, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE)
-	if err != nil || kind != unix.CLONE_NEWNET {
+	if err := checkNamespace(f); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s is not a network namespace", path)
+		return nil, err
 	}
 	n := &namespace{file: f}
 	if err := n.do(func() error {
@@ -39,6 +39,23 @@ func openNamespace(path string) (*namespace, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return n, nil
+}
+
+// checkNamespace tells a network namespace from other files. An empty regular file is what an unmounted bind mount leaves
+// behind: the namespace was there once.
+func checkNamespace(f *os.File) error {
+	kind, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE)
+	if err == nil && kind == unix.CLONE_NEWNET {
+		return nil
+	}
+	if info, statErr := f.Stat(); statErr == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		var fs unix.Statfs_t
+		// Files of proc are empty by their size.
+		if unix.Fstatfs(int(f.Fd()), &fs) == nil && fs.Type != unix.PROC_SUPER_MAGIC && fs.Type != unix.NSFS_MAGIC {
+			return fmt.Errorf("%s is an empty file: %w", f.Name(), control.ErrNamespaceGone)
+		}
+	}
+	return fmt.Errorf("%s is not a network namespace", f.Name())
 }
 
 // socketCookie returns the cookie of the thread's network namespace.

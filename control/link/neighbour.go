@@ -26,7 +26,7 @@ func (l *Links) ensureNeighbours(port, bridge netlink.Link, e control.EndpointSp
 		return fmt.Errorf("add FDB entry %s: %w", e.MAC, err)
 	}
 	for _, p := range e.Addrs {
-		neigh := neighbour(bridge, p.Addr())
+		neigh := neighbour(bridge.Attrs().Index, p.Addr())
 		neigh.HardwareAddr = e.MAC
 		if err := l.h.NeighSet(neigh); err != nil {
 			return fmt.Errorf("add neighbour %s to %s: %w", p.Addr(), e.Bridge, err)
@@ -35,10 +35,8 @@ func (l *Links) ensureNeighbours(port, bridge netlink.Link, e control.EndpointSp
 	return nil
 }
 
-func neighbour(bridge netlink.Link, addr netip.Addr) *netlink.Neigh {
-	return &netlink.Neigh{
-		LinkIndex: bridge.Attrs().Index, State: netlink.NUD_PERMANENT, Type: unix.RTN_UNICAST, IP: addr.AsSlice(),
-	}
+func neighbour(bridge int, addr netip.Addr) *netlink.Neigh {
+	return &netlink.Neigh{LinkIndex: bridge, State: netlink.NUD_PERMANENT, Type: unix.RTN_UNICAST, IP: addr.AsSlice()}
 }
 
 // staleAddrs are the addresses that the endpoint had before and no longer has.
@@ -52,7 +50,7 @@ func staleAddrs(before applied, e control.EndpointSpec) []netip.Addr {
 	return stale
 }
 
-func (l *Links) dropNeighbours(bridge netlink.Link, addrs []netip.Addr) error {
+func (l *Links) dropNeighbours(bridge int, addrs []netip.Addr) error {
 	var errs []error
 	for _, addr := range addrs {
 		err := l.h.NeighDel(neighbour(bridge, addr))
@@ -63,19 +61,20 @@ func (l *Links) dropNeighbours(bridge netlink.Link, addrs []netip.Addr) error {
 	return errors.Join(errs...)
 }
 
-// dropOwnNeighbours deletes the neighbours with the endpoint's MAC only: the address may be another endpoint's by now.
-func (l *Links) dropOwnNeighbours(ctx context.Context, bridge netlink.Link, e control.EndpointSpec) error {
-	have, err := dump(ctx, func() ([]netlink.Neigh, error) {
-		return l.h.NeighList(bridge.Attrs().Index, netlink.FAMILY_ALL)
-	})
-	if err != nil {
-		return fmt.Errorf("list neighbours of %s: %w", e.Bridge, err)
+// dropNeighboursOf deletes the neighbours with these MACs only: an address may be another endpoint's by now.
+func (l *Links) dropNeighboursOf(ctx context.Context, bridge int, macs []string) error {
+	if bridge == 0 || len(macs) == 0 {
+		return nil
 	}
-	var mine []netip.Addr
+	have, err := dump(ctx, func() ([]netlink.Neigh, error) { return l.h.NeighList(bridge, netlink.FAMILY_ALL) })
+	if err != nil {
+		return fmt.Errorf("list neighbours: %w", err)
+	}
+	var theirs []netip.Addr
 	for _, n := range have {
-		if n.State == netlink.NUD_PERMANENT && n.HardwareAddr.String() == e.MAC.String() {
-			mine = append(mine, addrOf(n.IP))
+		if n.State == netlink.NUD_PERMANENT && slices.Contains(macs, n.HardwareAddr.String()) {
+			theirs = append(theirs, addrOf(n.IP))
 		}
 	}
-	return l.dropNeighbours(bridge, mine)
+	return l.dropNeighbours(bridge, theirs)
 }

@@ -11,14 +11,16 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vethway/vethway/control"
 )
 
 // namespaceDirs are where iproute2, Docker and containerd keep named namespaces.
 var namespaceDirs = [...]string{"/run/netns", "/var/run/docker/netns"}
 
-// OpenNamespace resolves a path, pid or name to a network namespace. The error is ErrNamespaceGone when nothing of that
-// name exists, ErrHostNamespace when it is the host's.
+// OpenNamespace resolves a path, pid or name to a network namespace. The error is control.ErrNamespaceGone when nothing of
+// that name exists, control.ErrHostNamespace when it is the host's.
 func (l *Links) OpenNamespace(ctx context.Context, ref string) (control.NamespaceRef, error) {
 	if err := ctx.Err(); err != nil {
 		return control.NamespaceRef{}, err
@@ -29,7 +31,7 @@ func (l *Links) OpenNamespace(ctx context.Context, ref string) (control.Namespac
 	}
 	for _, path := range candidates {
 		ns, err := openNamespace(path)
-		if errors.Is(err, os.ErrNotExist) {
+		if vanished(err) {
 			continue
 		}
 		if err != nil {
@@ -37,12 +39,12 @@ func (l *Links) OpenNamespace(ctx context.Context, ref string) (control.Namespac
 		}
 		defer ns.Close()
 		if ns.cookie == l.ns.cookie {
-			return control.NamespaceRef{}, fmt.Errorf("open network namespace %q: %w", ref, ErrHostNamespace)
+			return control.NamespaceRef{}, fmt.Errorf("open network namespace %q: %w", ref, control.ErrHostNamespace)
 		}
 		return control.NamespaceRef{Path: path, Cookie: ns.cookie}, nil
 	}
 	return control.NamespaceRef{}, fmt.Errorf("open network namespace %q: no such pid or file (tried %s): %w",
-		ref, strings.Join(candidates, ", "), ErrNamespaceGone)
+		ref, strings.Join(candidates, ", "), control.ErrNamespaceGone)
 }
 
 func namespaceCandidates(ref string) ([]string, error) {
@@ -71,21 +73,24 @@ func namespaceCandidates(ref string) ([]string, error) {
 // reopen opens a namespace that OpenNamespace resolved earlier, and makes sure that it is still the same one.
 func (l *Links) reopen(ref control.NamespaceRef) (*namespace, error) {
 	ns, err := openNamespace(ref.Path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("open network namespace %s: %w", ref.Path, ErrNamespaceGone)
+	if vanished(err) {
+		return nil, fmt.Errorf("open network namespace %s: %w", ref.Path, control.ErrNamespaceGone)
 	}
 	if err != nil {
-		// An unmounted bind mount leaves an empty file behind.
-		return nil, fmt.Errorf("open network namespace: %w: %w", err, ErrNamespaceGone)
+		return nil, fmt.Errorf("open network namespace: %w", err)
 	}
 	switch {
 	case ref.Cookie != 0 && ns.cookie != ref.Cookie:
-		err = fmt.Errorf("open network namespace %s: another one took its place: %w", ref.Path, ErrNamespaceGone)
+		err = fmt.Errorf("open network namespace %s: another one took its place: %w", ref.Path, control.ErrNamespaceGone)
 	case ns.cookie == l.ns.cookie:
-		err = fmt.Errorf("open network namespace %s: %w", ref.Path, ErrHostNamespace)
+		err = fmt.Errorf("open network namespace %s: %w", ref.Path, control.ErrHostNamespace)
 	default:
 		return ns, nil
 	}
 	ns.Close()
 	return nil, err
 }
+
+// vanished tells that there is nothing under the path: no file, or a process that ended between the look-up of its
+// directory and of its namespace.
+func vanished(err error) bool { return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) }

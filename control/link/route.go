@@ -15,7 +15,7 @@ import (
 )
 
 // SetDefaultRoutes replaces the container's default routes; an invalid gateway removes the family's. It fails with
-// ErrNamespaceGone when the namespace is no longer the one that ref names.
+// control.ErrNamespaceGone when the namespace is no longer the one that ref names.
 func (l *Links) SetDefaultRoutes(ctx context.Context, ref control.NamespaceRef, r control.DefaultRoutes) error {
 	c, err := l.openContainer(ref)
 	if err != nil {

@@ -40,8 +40,12 @@ func applySettings(settings []setting) error {
 
 func (s setting) apply() error {
 	got, err := readSysctl(s.path)
-	if errors.Is(err, os.ErrNotExist) && s.optional {
-		return nil
+	if errors.Is(err, os.ErrNotExist) {
+		if s.optional {
+			return nil
+		}
+		// Not wrapped: a missing file in an error's chain would be taken for a missing namespace.
+		return fmt.Errorf("the kernel has no sysctl net/%s: is IPv6 switched off?", s.path)
 	}
 	if err != nil {
 		return err
