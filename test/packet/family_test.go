@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package packet
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/test/behaviour"
+)
+
+// The hooks and what they are to the tests.
+const (
+	atContainer = bpf.VethwayHookHOOK_FROM_CONTAINER
+	atUplink    = bpf.VethwayHookHOOK_FROM_UPLINK
+	toUplink    = bpf.VethwayHookHOOK_TO_UPLINK
+	toBridge    = bpf.VethwayHookHOOK_TO_BRIDGE
+)
+
+// remoteMAC is the next hop's, gone with the first rewrite of the frame.
+var remoteMAC = mac{2, 0, 0, 0, 0, 3}
+
+// family is one of the two, with the lab seen in it.
+type family struct {
+	*world
+	name string // as package behaviour has it
+	six  bool
+}
+
+// eachFamily runs f for IPv4 and for IPv6, each with a fresh world.
+func eachFamily(t *testing.T, k knobs, f func(t *testing.T, w family)) {
+	t.Helper()
+	for _, name := range []string{behaviour.IPv4, behaviour.IPv6} {
+		inLab(t, name, func(t *testing.T, l *lab) {
+			f(t, family{world: newWorld(t, l, k), name: name, six: name == behaviour.IPv6})
+		})
+	}
+}
+
+// covers declares that the test proves behaviours in this family.
+func (f family) covers(t *testing.T, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		behaviour.Covers(t, id, f.name)
+	}
+}
+
+func (f family) pick(v4, v6 netip.Addr) netip.Addr {
+	if f.six {
+		return v6
+	}
+	return v4
+}
+
+func (f family) parse(v4, v6 string) netip.Addr {
+	return f.pick(netip.MustParseAddr(v4), netip.MustParseAddr(v6))
+}
+
+func (f family) container(name string) netip.Addr {
+	return f.pick(f.containers[name].addr4, f.containers[name].addr6)
+}
+
+func (f family) gateway(container string) netip.Addr {
+	n := f.containers[container].network
+	return f.pick(n.gateway4, n.gateway6)
+}
+
+func (f family) hostAddr(dev string) netip.Addr {
+	return f.pick(f.uplinks[dev].host4, f.uplinks[dev].host6)
+}
+
+func (f family) host() netip.Addr   { return f.hostAddr("eth0") }
+func (f family) remote() netip.Addr { return f.pick(f.topo.Remote4, f.topo.Remote6) }
+
+// icmpProto is the ICMP of the family.
+func (f family) icmpProto() byte {
+	if f.six {
+		return icm6
+	}
+	return icmp
+}
+
+// ping makes p an echo request with an identifier.
+func (f family) ping(p packet, id uint16) packet {
+	p.proto, p.kind, p.sport, p.dport, p.flags = icmp, 8, id, 0, 0
+	if f.six {
+		p.proto, p.kind = icm6, 128
+	}
+	return p
+}
+
+// from is a TCP SYN that a container sends to its gateway's MAC.
+func (f family) from(name string, dst netip.Addr, sport, dport uint16) packet {
+	c := f.containers[name]
+	return packet{
+		srcMAC: c.mac, dstMAC: c.network.mac, src: f.container(name), dst: dst, ttl: 64, id: 0x4321,
+		proto: tcp, sport: sport, dport: dport, flags: syn, payload: []byte("hello"),
+	}
+}
+
+// inbound is a TCP SYN that arrives at an uplink.
+func (f family) inbound(dev string, src, dst netip.Addr, sport, dport uint16) packet {
+	return packet{
+		srcMAC: remoteMAC, dstMAC: f.uplinks[dev].mac, src: src, dst: dst, ttl: 60, id: 0x1234,
+		proto: tcp, sport: sport, dport: dport, flags: syn, payload: []byte("hello"),
+	}
+}
+
+// arriving is p as an uplink gets it.
+func (f family) arriving(dev string, p packet) packet {
+	p.srcMAC, p.dstMAC = remoteMAC, f.uplinks[dev].mac
+	return p
+}
+
+// at is the context of a packet that comes from a container.
+func (f family) at(name string) skBuff { return skBuff{Ifindex: f.containers[name].ifindex} }
+
+// atUplink is the context of a packet at an uplink.
+func (f family) atUplink(dev string) skBuff { return skBuff{Ifindex: f.uplinks[dev].ifindex} }
+
+// outOf is p after it was sent to the outside: only the TTL has changed.
+func outOf(p packet) *packet {
+	p.ttl--
+	return &p
+}
+
+// into is p after it was delivered to a container from elsewhere.
+func (f family) into(name string, p packet) *packet {
+	c := f.containers[name]
+	p.srcMAC, p.dstMAC = c.network.mac, c.mac
+	p.ttl--
+	return &p
+}

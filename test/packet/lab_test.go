@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package packet
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/vethway/vethway/test/behaviour"
+	"github.com/vethway/vethway/test/netlab"
+)
+
+// One lab serves all tests: none of them changes its interfaces, but for those
+// that put the routes back.
+var theLab = sync.OnceValues(newLab)
+
+var labMade bool
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if labMade {
+		l, err := theLab()
+		if err == nil {
+			err = l.topo.Close()
+		}
+		if err = errors.Join(err, netlab.CheckLeaks()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// network is a container network, and what its flags in the map are.
+type network struct {
+	id       uint16
+	bridge   string
+	subnet4  netip.Prefix
+	subnet6  netip.Prefix
+	gateway4 netip.Addr
+	gateway6 netip.Addr
+	flags    uint32
+	snat4    netip.Addr
+	snat6    netip.Addr
+
+	ifindex uint32
+	mac     mac
+}
+
+// container is an endpoint. Its veth's host end has its name.
+type container struct {
+	name    string
+	network *network
+	addr4   netip.Addr
+	addr6   netip.Addr
+	slot    uint32
+
+	ifindex uint32 // of the veth's host end
+	mac     mac    // the container's own
+}
+
+// uplink is an interface to the outside.
+type uplink struct {
+	name         string
+	ifindex      uint32
+	mac          mac
+	host4, host6 netip.Addr
+}
+
+// lab is a host with its networks, containers and uplinks.
+type lab struct {
+	topo       *netlab.Topology
+	host       *netlab.Namespace
+	networks   []*network
+	containers map[string]*container
+	uplinks    map[string]*uplink
+}
+
+// The values of NETWORK_* in bpf/lib/maps.h.
+const (
+	internal    = 1
+	noICC       = 2
+	masquerade4 = 4
+	masquerade6 = 8
+	masquerade  = masquerade4 | masquerade6
+)
+
+func newLab() (*lab, error) {
+	labMade = true
+	topo, err := netlab.New(netlab.Config{Name: "packet"})
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{topo: topo, host: topo.Host, containers: map[string]*container{}, uplinks: map[string]*uplink{}}
+	if err := l.build(); err != nil {
+		return nil, errors.Join(err, topo.Close())
+	}
+	return l, nil
+}
+
+func (l *lab) build() error {
+	err := errors.Join(l.host.SetSysctl("net.ipv4.ip_forward", "1"), l.host.SetSysctl("net.ipv6.conf.all.forwarding", "1"))
+	if err != nil {
+		return err
+	}
+	if _, err := l.topo.AddUplink(); err != nil {
+		return err
+	}
+	for _, u := range l.topo.Uplinks {
+		if err := l.addUplink(u.Dev, u.Host4.Addr(), u.Host6.Addr()); err != nil {
+			return err
+		}
+	}
+	pen, err := l.topo.AddContainer("containers")
+	if err != nil {
+		return err
+	}
+	for i, spec := range []struct {
+		name       string
+		flags      uint32
+		containers []string
+	}{
+		{"one", masquerade, []string{"c1", "c2"}},
+		{"two", masquerade, []string{"d1"}},
+		{"inner", masquerade | internal, []string{"i1"}},
+		{"plain", 0, []string{"p1"}},
+		{"fixed", masquerade, []string{"f1"}},
+		{"quiet", masquerade | noICC, []string{"q1", "q2"}},
+	} {
+		if err := l.addNetwork(pen, uint16(i+1), spec.name, spec.flags, spec.containers); err != nil {
+			return err
+		}
+	}
+	fixed := l.containers["f1"].network
+	fixed.snat4, fixed.snat6 = netip.MustParseAddr("192.0.2.77"), netip.MustParseAddr("2001:db8:2::77")
+	return l.addTunnel(pen)
+}
+
+func (l *lab) addUplink(dev string, host4, host6 netip.Addr) error {
+	link, err := l.host.Link(dev)
+	l.uplinks[dev] = &uplink{name: dev, ifindex: uint32(link.Index), mac: toMAC(link.MAC), host4: host4, host6: host6}
+	return err
+}
+
+func (l *lab) addNetwork(pen *netlab.Namespace, id uint16, name string, flags uint32, containers []string) error {
+	net4 := netip.AddrFrom4([4]byte{172, 30, byte(id), 0})
+	net6 := netip.MustParseAddr(fmt.Sprintf("fd30:%d::", id))
+	n := &network{
+		id: id, bridge: "br-" + name, flags: flags,
+		subnet4: netip.PrefixFrom(net4, 24), subnet6: netip.PrefixFrom(net6, 64),
+		gateway4: net4.Next(), gateway6: net6.Next(),
+	}
+	err := errors.Join(l.host.AddBridge(n.bridge),
+		l.host.AddAddr(n.bridge, netip.PrefixFrom(n.gateway4, 24)), l.host.AddAddr(n.bridge, netip.PrefixFrom(n.gateway6, 64)))
+	if err != nil {
+		return err
+	}
+	addr4, addr6 := n.gateway4, n.gateway6
+	for _, c := range containers {
+		addr4, addr6 = addr4.Next(), addr6.Next()
+		if err := l.addContainer(pen, c, n, addr4, addr6); err != nil {
+			return err
+		}
+	}
+	// A bridge takes its MAC from its ports.
+	link, err := l.host.Link(n.bridge)
+	n.ifindex, n.mac = uint32(link.Index), toMAC(link.MAC)
+	l.networks = append(l.networks, n)
+	return err
+}
+
+func (l *lab) addContainer(pen *netlab.Namespace, name string, n *network, addr4, addr6 netip.Addr) error {
+	if err := l.host.AddVeth(name, pen, name); err != nil {
+		return err
+	}
+	if err := l.host.SetMaster(name, n.bridge); err != nil {
+		return err
+	}
+	hostEnd, err := l.host.Link(name)
+	if err != nil {
+		return err
+	}
+	own, err := pen.Link(name)
+	l.containers[name] = &container{
+		name: name, network: n, addr4: addr4, addr6: addr6, slot: uint32(100 + len(l.containers)),
+		ifindex: uint32(hostEnd.Index), mac: toMAC(own.MAC),
+	}
+	return err
+}
+
+func toMAC(b []byte) (m mac) {
+	copy(m[:], b)
+	return m
+}
+
+// inLab runs f as a subtest on a thread inside the host's namespace.
+func inLab(t *testing.T, name string, f func(t *testing.T, l *lab)) {
+	t.Helper()
+	behaviour.NeedRoot(t)
+	l, err := theLab()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run(name, func(t *testing.T) {
+		if err := l.host.Do(func() error { f(t, l); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package packet
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/vethway/vethway/bpf"
+)
+
+// Short names for what the tests use all the time.
+type (
+	flowKey   = bpf.VethwayFlowKey
+	flowValue = bpf.VethwayFlowValue
+	reason    = bpf.VethwayDropReason
+	hook      = bpf.VethwayHook
+)
+
+const (
+	slotRoutes = 0
+	slotHost   = 262143
+	generation = 7 // of everything that is live
+
+	portPublished = 1
+	portHost      = 2
+
+	poolFirst, poolLast   = 1024, 32767
+	localFirst, localLast = 32768, 60999
+
+	// BPF_F_IPV6 of bpf_l4_csum_replace.
+	csumIPv6 = 1 << 7
+)
+
+// programs are those that packets run through, and what they share.
+type programs struct {
+	FromContainer *ebpf.Program `ebpf:"vw_from_container"`
+	FromUplink    *ebpf.Program `ebpf:"vw_from_uplink"`
+	FromTun       *ebpf.Program `ebpf:"vw_from_tun"`
+	ToUplink      *ebpf.Program `ebpf:"vw_to_uplink"`
+	ToTun         *ebpf.Program `ebpf:"vw_to_tun"`
+	ToBridge      *ebpf.Program `ebpf:"vw_to_bridge"`
+	GC            *ebpf.Program `ebpf:"vw_gc"`
+
+	Flows       *ebpf.Map `ebpf:"flows"`
+	Published   *ebpf.Map `ebpf:"published"`
+	Endpoints   *ebpf.Map `ebpf:"endpoints"`
+	Veths       *ebpf.Map `ebpf:"veths"`
+	Networks    *ebpf.Map `ebpf:"networks"`
+	Addresses   *ebpf.Map `ebpf:"addresses"`
+	Uplinks     *ebpf.Map `ebpf:"uplinks"`
+	PortUse     *ebpf.Map `ebpf:"port_use"`
+	Generations *ebpf.Map `ebpf:"generations"`
+	Counters    *ebpf.Map `ebpf:"counters"`
+	Calls       *ebpf.Map `ebpf:"calls"`
+}
+
+// world is a lab with programs and filled maps.
+type world struct {
+	programs
+	*lab
+	slots uint32 // given to published ports
+}
+
+// knobs are what a world is loaded with; zero: the defaults.
+type knobs struct {
+	poolFirst, poolLast uint16
+	flows               uint32 // entries in the flow table
+}
+
+// newWorld loads the programs with empty counters and flows, and publishes
+// c1's port 80 as 8080 of any address, tcp and udp, both families.
+func newWorld(t testing.TB, l *lab, k knobs) *world {
+	t.Helper()
+	w := &world{lab: l}
+	spec, err := bpf.LoadVethway()
+	check(t, err)
+	if k.poolFirst == 0 {
+		k.poolFirst, k.poolLast = poolFirst, poolLast
+	}
+	if k.flows != 0 {
+		spec.Maps[bpf.VethwayMapFlows].MaxEntries = k.flows
+	}
+	check(t, errors.Join(
+		spec.Variables[bpf.VethwayVarPoolFirst].Set(k.poolFirst),
+		spec.Variables[bpf.VethwayVarPoolLast].Set(k.poolLast),
+		spec.Variables[bpf.VethwayVarLocalFirst].Set(uint16(localFirst)),
+		spec.Variables[bpf.VethwayVarLocalLast].Set(uint16(localLast)),
+		spec.Variables[bpf.VethwayVarCsumIpv6Flag].Set(uint32(csumIPv6)),
+	))
+	check(t, spec.LoadAndAssign(&w.programs, nil))
+	t.Cleanup(w.close)
+	w.fill(t)
+	w.publish(t, published{port: 8080, target: "c1", targetPort: 80})
+	return w
+}
+
+func (w *world) close() {
+	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC} {
+		p.Close()
+	}
+	for _, m := range []*ebpf.Map{w.Flows, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls} {
+		m.Close()
+	}
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill does what the daemon does.
+func (w *world) fill(t testing.TB) {
+	t.Helper()
+	for _, n := range w.networks {
+		w.fillNetwork(t, n)
+	}
+	for _, c := range w.containers {
+		w.fillContainer(t, c)
+	}
+	for _, u := range w.uplinks {
+		w.fillUplink(t, u)
+	}
+	w.address(t, "127.0.0.0/8", bpf.VethwayAddressKindADDRESS_LOCAL, 0)
+	w.address(t, "::1/128", bpf.VethwayAddressKindADDRESS_LOCAL, 0)
+	w.setGeneration(t, slotRoutes, 1)
+	w.setGeneration(t, slotHost, generation)
+}
+
+func (w *world) fillNetwork(t testing.TB, n *network) {
+	t.Helper()
+	check(t, w.Networks.Put(uint32(n.id), bpf.VethwayNetworkValue{
+		Gateway4: toAddr(n.gateway4), Gateway6: toAddr(n.gateway6), Snat4: toAddr(n.snat4), Snat6: toAddr(n.snat6),
+		Bridge: n.ifindex, Flags: n.flags, Mtu: 1500, BridgeMac: n.mac,
+	}))
+	for _, p := range []netip.Prefix{n.subnet4, n.subnet6} {
+		w.address(t, p.String(), bpf.VethwayAddressKindADDRESS_SUBNET, n.id)
+	}
+	for _, a := range []netip.Addr{n.gateway4, n.gateway6, n.snat4, n.snat6} {
+		if a.IsValid() {
+			id := n.id
+			if a == n.snat4 || a == n.snat6 {
+				id = 0
+			}
+			w.address(t, netip.PrefixFrom(a, a.BitLen()).String(), bpf.VethwayAddressKindADDRESS_LOCAL, id)
+		}
+	}
+}
+
+func (w *world) fillContainer(t testing.TB, c *container) {
+	t.Helper()
+	w.setGeneration(t, c.slot, generation)
+	for _, a := range []netip.Addr{c.addr4, c.addr6} {
+		check(t, w.Endpoints.Put(toAddr(a), bpf.VethwayEndpointValue{
+			Ifindex: c.ifindex, Slot: c.slot, Generation: generation, Network: c.network.id, Mtu: 1500,
+			Mac: c.mac, BridgeMac: c.network.mac,
+		}))
+	}
+	check(t, w.Veths.Put(c.ifindex, bpf.VethwayVethValue{
+		Addr4: toAddr(c.addr4), Addr6: toAddr(c.addr6), Slot: c.slot, Generation: generation,
+		Bridge: c.network.ifindex, Network: c.network.id, Mtu: 1500, Mac: c.mac, BridgeMac: c.network.mac, Flags: c.network.flags,
+	}))
+}
+
+func (w *world) fillUplink(t testing.TB, u *uplink) {
+	t.Helper()
+	check(t, w.Uplinks.Put(u.ifindex, bpf.VethwayUplinkValue{Addr4: toAddr(u.host4), Addr6: toAddr(u.host6), Mtu: 1500}))
+	for _, a := range []netip.Addr{u.host4, u.host6} {
+		w.address(t, netip.PrefixFrom(a, a.BitLen()).String(), bpf.VethwayAddressKindADDRESS_LOCAL, 0)
+	}
+}
+
+func (w *world) address(t testing.TB, prefix string, kind bpf.VethwayAddressKind, id uint16) {
+	t.Helper()
+	p := netip.MustParsePrefix(prefix)
+	bits := p.Bits()
+	if p.Addr().Is4() {
+		bits += 96
+	}
+	check(t, w.Addresses.Put(bpf.VethwayAddressKey{Prefixlen: uint32(bits), Addr: p.Addr().As16()},
+		bpf.VethwayAddressValue{Kind: kind, Network: uint32(id)}))
+}
+
+func (w *world) setGeneration(t testing.TB, slot, value uint32) {
+	t.Helper()
+	check(t, w.Generations.Put(slot, value))
+}
+
+// published is a published port, tcp and udp. No address: any, in both families.
+type published struct {
+	addr       string
+	port       uint16
+	target     string
+	targetPort uint16
+}
+
+// publish returns the slot of the port.
+func (w *world) publish(t testing.TB, p published) uint32 {
+	t.Helper()
+	w.slots++
+	slot := 200 + w.slots
+	w.setGeneration(t, slot, generation)
+	c := w.containers[p.target]
+	any4, any6 := netip.IPv4Unspecified(), netip.IPv6Unspecified()
+	targets := map[netip.Addr]netip.Addr{any4: c.addr4, any6: c.addr6}
+	if p.addr != "" {
+		a := netip.MustParseAddr(p.addr)
+		targets = map[netip.Addr]netip.Addr{a: c.addr6}
+		if a.Is4() {
+			targets[a] = c.addr4
+		}
+	}
+	for _, proto := range []byte{tcp, udp} {
+		for a, target := range targets {
+			check(t, w.Published.Put(bpf.VethwayPublishedKey{Addr: toAddr(a), Port: wire(p.port), Proto: proto},
+				bpf.VethwayPublishedValue{Target: toAddr(target), Port: wire(p.targetPort), Slot: slot, Generation: generation}))
+		}
+		w.usePort(t, proto, p.port, portPublished)
+	}
+	return slot
+}
+
+// usePort marks a port of a protocol as published or bound by the host.
+func (w *world) usePort(t testing.TB, proto byte, port uint16, use uint32) {
+	t.Helper()
+	table := map[byte]uint32{tcp: 0, udp: 1}
+	index, ok := table[proto]
+	if !ok {
+		index = 2
+	}
+	check(t, w.PortUse.Put(index<<16|uint32(port), use))
+}
+
+// toAddr writes an IPv4 address as ::ffff:a.b.c.d, and no address as zeros.
+func toAddr(a netip.Addr) bpf.VethwayAddr {
+	if !a.IsValid() {
+		return bpf.VethwayAddr{}
+	}
+	return bpf.VethwayAddr{B: a.As16()}
+}
+
+// wire puts a port into network byte order, as a field of the host's.
+func wire(port uint16) uint16 {
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], port)
+	return binary.NativeEndian.Uint16(b[:])
+}
+
+func fromAddr(a bpf.VethwayAddr) netip.Addr { return netip.AddrFrom16(a.B).Unmap() }
