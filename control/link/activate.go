@@ -13,9 +13,9 @@ import (
 	"github.com/vethway/vethway/control"
 )
 
-// carrierWait bounds the wait for the kernel to notice that both ends are up, which takes it well below a millisecond
-// unless the machine is busy.
-const carrierWait = time.Second
+// kernelWait bounds the wait for what the kernel does from work queues, which takes it well below a millisecond unless the
+// machine is busy.
+const kernelWait = 2 * time.Second
 
 // ActivateEndpoint brings the host's end up, puts the routes of the container's subnets back, and announces its addresses
 // when neighbours may know them by another MAC. The default route is SetDefaultRoutes'.
@@ -79,17 +79,25 @@ func (l *Links) activate(ctx context.Context, e control.EndpointSpec) error {
 
 // awaitCarrier waits until the interface is up in operation: the kernel learns of a carrier from a work queue.
 func (d device) awaitCarrier(ctx context.Context) error {
-	deadline := time.Now().Add(carrierWait)
-	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
+	err := poll(ctx, func() (bool, error) {
 		link, err := d.h.LinkByIndex(d.link.Attrs().Index)
-		if err != nil {
-			return fmt.Errorf("look up %s: %w", d.name(), err)
-		}
-		if link.Attrs().OperState == netlink.OperUp {
-			return nil
+		return err == nil && link.Attrs().OperState == netlink.OperUp, err
+	})
+	if err != nil {
+		return fmt.Errorf("%s is up but has no carrier: %w", d.name(), err)
+	}
+	return nil
+}
+
+// poll asks until the answer is yes, or for kernelWait.
+func poll(ctx context.Context, done func() (bool, error)) error {
+	deadline := time.Now().Add(kernelWait)
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		if ok, err := done(); ok || err != nil {
+			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s is up but has had no carrier for %v", d.name(), carrierWait)
+			return fmt.Errorf("gave up after %v", kernelWait)
 		}
 		select {
 		case <-ctx.Done():

@@ -93,6 +93,27 @@ func addrIs(a netlink.Addr, p netip.Prefix) bool {
 	return a.Peer == nil && prefixOf(a.IPNet) == p && a.Flags&unix.IFA_F_DADFAILED == 0 && a.Flags&unix.IFA_F_DEPRECATED == 0
 }
 
+// awaitLocal waits until the IPv6 addresses are answered for: the kernel adds an address's local route and joins its
+// multicast group from a work queue.
+func (d device) awaitLocal(ctx context.Context, addrs []netip.Prefix) error {
+	for _, p := range addrs {
+		if p.Addr().Is4() {
+			continue
+		}
+		err := poll(ctx, func() (bool, error) {
+			routes, err := d.h.RouteGet(p.Addr().AsSlice())
+			if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+				err = nil
+			}
+			return err == nil && len(routes) == 1 && routes[0].Type == unix.RTN_LOCAL, err
+		})
+		if err != nil {
+			return fmt.Errorf("address %s of %s does not come up: %w", p, d.name(), err)
+		}
+	}
+	return nil
+}
+
 // ensureConnected puts the routes to the addresses' own subnets back; the kernel makes them but once.
 func (d device) ensureConnected(ctx context.Context, addrs []netip.Prefix) error {
 	have, err := dump(ctx, func() ([]netlink.Route, error) { return d.h.RouteList(d.link, netlink.FAMILY_ALL) })

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -95,12 +96,18 @@ func (l *Links) repairBridge(ctx context.Context, d device, b control.BridgeSpec
 	if err := l.ns.do(func() error { return l.applyBridgeSettings(b) }); err != nil {
 		return err
 	}
-	if _, err := d.ensureAddrs(ctx, b.Addrs, l.lastApplied(b.Name).addrs); err != nil {
+	added, err := d.ensureAddrs(ctx, b.Addrs, l.lastApplied(b.Name).addrs)
+	if err != nil {
 		return err
 	}
-	l.setApplied(b.Name, applied{addrs: b.Addrs})
+	l.setApplied(b.Name, applied{addrs: slices.Clone(b.Addrs)})
 	if err := d.ensureUp(); err != nil {
 		return err
+	}
+	if added {
+		if err := d.awaitLocal(ctx, b.Addrs); err != nil {
+			return err
+		}
 	}
 	return d.ensureConnected(ctx, b.Addrs)
 }

@@ -139,31 +139,37 @@ func (l *Links) dropClsact(ifindex int) error {
 
 // ListClsact lists our filters on all interfaces of the host's namespace.
 func (l *Links) ListClsact() ([]ClsactFilter, error) {
-	links, err := l.h.LinkList()
+	qdiscs, err := l.h.QdiscList(nil)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return nil, fmt.Errorf("list interfaces: %w", err)
+		return nil, fmt.Errorf("list qdiscs: %w", err)
 	}
 	var found []ClsactFilter
-	for _, link := range links {
+	for _, q := range qdiscs {
+		if q.Type() != "clsact" && q.Type() != "ingress" {
+			continue
+		}
 		for _, ingress := range [...]bool{true, false} {
-			filters, err := l.filters(link.Attrs().Index, ingress)
-			if errors.Is(err, unix.ENODEV) {
-				continue
-			}
-			if err != nil {
+			filters, err := l.filters(q.Attrs().LinkIndex, ingress)
+			if err != nil && !errors.Is(err, unix.ENODEV) {
 				return nil, err
 			}
-			for _, f := range filters {
-				if bpf, ok := f.(*netlink.BpfFilter); ok && strings.HasPrefix(filterName(f), FilterPrefix) {
-					found = append(found, ClsactFilter{
-						Ifindex: bpf.LinkIndex, Ingress: ingress, Name: filterName(f),
-						Priority: bpf.Priority, ProgramID: uint32(bpf.Id),
-					})
-				}
-			}
+			found = append(found, ownFilters(filters, ingress)...)
 		}
 	}
 	return found, nil
+}
+
+func ownFilters(filters []netlink.Filter, ingress bool) []ClsactFilter {
+	var own []ClsactFilter
+	for _, f := range filters {
+		if bpf, ok := f.(*netlink.BpfFilter); ok && strings.HasPrefix(filterName(f), FilterPrefix) {
+			own = append(own, ClsactFilter{
+				Ifindex: bpf.LinkIndex, Ingress: ingress, Name: filterName(f),
+				Priority: bpf.Priority, ProgramID: uint32(bpf.Id),
+			})
+		}
+	}
+	return own
 }
 
 // filters lists the filters of one hook. An interface without the qdisc has none.

@@ -63,6 +63,11 @@ func (c *container) ensureInterface(ctx context.Context, d device, e control.End
 	if err := d.ensureUp(); err != nil {
 		return "", false, err
 	}
+	if newAddr {
+		if err := d.awaitLocal(ctx, e.Addrs); err != nil {
+			return "", false, err
+		}
+	}
 	return name, newMAC || newAddr, d.ensureConnected(ctx, e.Addrs)
 }
 

@@ -3,7 +3,6 @@
 package link
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -249,75 +247,4 @@ func bindDual(t *testing.T, ns *netlab.Namespace, port int) int {
 		t.Fatal(err)
 	}
 	return fd
-}
-
-func TestWatch(t *testing.T) {
-	l := newLab(t)
-	l.run(l.host, "ip link add up0 type veth peer name down0")
-	l.run(l.host, "ip link set down0 up")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	changed, err := l.Watch(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, command := range []string{
-		"ip link set up0 up",
-		"ip addr add 192.0.2.10/24 dev up0",
-		"ip route add 10.9.0.0/16 via 192.0.2.1",
-		"ip addr add 2001:db8::10/64 dev up0 nodad",
-		"ip -6 route add 2001:db8:9::/48 via 2001:db8::1",
-		"ip -6 route del 2001:db8:9::/48",
-		"ip link del up0",
-	} {
-		quiet(changed)
-		l.run(l.host, command)
-		select {
-		case <-changed:
-		case <-time.After(5 * time.Second):
-			t.Fatalf("no signal after %q", command)
-		}
-	}
-	cancel()
-	for range changed {
-	}
-}
-
-// quiet waits until no signal came for a while.
-func quiet(changed <-chan struct{}) {
-	for {
-		select {
-		case <-changed:
-		case <-time.After(50 * time.Millisecond):
-			return
-		}
-	}
-}
-
-func TestReconcileComesToRest(t *testing.T) {
-	l := newLab(t)
-	l.bridge(bridgeSpec())
-	_, e := l.container(2)
-	routes := control.DefaultRoutes{
-		Gateway4: gateway4.Addr(), Gateway6: gateway6.Addr(), Interface4: "eth0", Interface6: "eth0",
-	}
-	l.routes(e, routes)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	changed, err := l.Watch(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	quiet(changed)
-	l.bridge(bridgeSpec())
-	l.attach(e)
-	l.routes(e, routes)
-	select {
-	case <-changed:
-		t.Error("a reconcile that had nothing to do changed something")
-	case <-time.After(200 * time.Millisecond):
-	}
-	cancel()
-	for range changed {
-	}
 }

@@ -118,16 +118,12 @@ func parseLearned(msg []byte) (learnedRoute, bool) {
 	if !known || head.Type != unix.RTN_UNICAST || head.Flags&unix.RTM_F_CLONED != 0 {
 		return learnedRoute{}, false
 	}
-	attrs, err := nl.ParseRouteAttr(msg[unix.SizeofRtMsg:])
-	if err != nil {
-		return learnedRoute{}, false
-	}
 	r := learnedRoute{dst: netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
-	for _, a := range attrs {
-		if len(a.Value) == 0 || a.Attr.Type != unix.RTA_PREF && len(a.Value) < 4 {
+	for kind, v := range attributes(msg[unix.SizeofRtMsg:]) {
+		if len(v) == 0 || kind != unix.RTA_PREF && len(v) < 4 {
 			continue
 		}
-		switch v := a.Value; a.Attr.Type {
+		switch kind {
 		case unix.RTA_DST:
 			r.dst = netip.PrefixFrom(addrOf(v), int(head.Dst_len))
 		case unix.RTA_GATEWAY:

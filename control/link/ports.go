@@ -64,7 +64,7 @@ func parsePorts(text string) ([]control.PortSpan, error) {
 // port range count: a port inside it was the kernel's own choice, and a busy host has very many.
 func (l *Links) boundPorts(ctx context.Context, local [2]uint16) ([]control.HostPort, error) {
 	seen := map[control.HostPort]bool{}
-	for _, proto := range [...]uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+	for _, proto := range [...]uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_SCTP} {
 		note := func(s socket) {
 			if s.local.Port() != 0 {
 				seen[control.HostPort{Proto: proto, Port: s.local.Port()}] = true

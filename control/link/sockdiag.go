@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -99,6 +100,9 @@ func (r diagRequest) Serialize() []byte {
 // sockets calls visit for every socket of the host's namespace that the query selects. A protocol that the kernel lacks
 // has none.
 func (l *Links) sockets(ctx context.Context, q query, visit func(socket)) error {
+	if q.proto == unix.IPPROTO_SCTP && !l.hasSCTP() {
+		return nil
+	}
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
 		found, err := dump(ctx, func() ([]socket, error) { return l.diag(diagRequest{q, family}) })
 		if errors.Is(err, unix.ENOENT) {
@@ -112,6 +116,14 @@ func (l *Links) sockets(ctx context.Context, q query, visit func(socket)) error 
 		}
 	}
 	return nil
+}
+
+// hasSCTP tells whether the module is loaded: to ask sock_diag would load it.
+func (l *Links) hasSCTP() bool {
+	return l.ns.do(func() error {
+		_, err := os.Stat("/proc/thread-self/net/sctp")
+		return err
+	}) == nil
 }
 
 func (l *Links) diag(r diagRequest) ([]socket, error) {
@@ -150,13 +162,9 @@ func parseSocket(msg []byte) (socket, bool) {
 	dstAddr, _ := netip.AddrFromSlice(dst)
 	s.local = netip.AddrPortFrom(srcAddr, binary.BigEndian.Uint16(msg[4:]))
 	s.remote = netip.AddrPortFrom(dstAddr, binary.BigEndian.Uint16(msg[6:]))
-	attrs, err := nl.ParseRouteAttr(msg[sizeofDiagMessage:])
-	if err != nil {
-		return s, true
-	}
-	for _, a := range attrs {
-		if a.Attr.Type == diagSKV6Only && len(a.Value) > 0 {
-			s.v6only = a.Value[0] != 0
+	for kind, value := range attributes(msg[sizeofDiagMessage:]) {
+		if kind == diagSKV6Only && len(value) > 0 {
+			s.v6only = value[0] != 0
 		}
 	}
 	return s, true

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package link
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vethway/vethway/control"
+)
+
+func wantSignal(t *testing.T, changed <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-changed:
+	case <-time.After(5 * time.Second):
+		t.Fatalf("no signal after %s", what)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	l := newLab(t)
+	l.run(l.host, "ip link add up0 type veth peer name down0")
+	l.run(l.host, "ip link set down0 up")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	changed, err := l.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{
+		"ip link set up0 up",
+		"ip addr add 192.0.2.10/24 dev up0",
+		"ip route add 10.9.0.0/16 via 192.0.2.1",
+		"ip addr add 2001:db8::10/64 dev up0 nodad",
+		"ip -6 route add 2001:db8:9::/48 via 2001:db8::1",
+		"ip -6 route del 2001:db8:9::/48",
+		"ip link del up0",
+	} {
+		quiet(changed)
+		l.run(l.host, command)
+		wantSignal(t, changed, command)
+	}
+	cancel()
+	for range changed {
+	}
+}
+
+// TestWatchOutlivesAnOverrun fills the socket's buffer before anybody reads from it.
+func TestWatchOutlivesAnOverrun(t *testing.T) {
+	l := newLab(t)
+	s, err := l.subscribe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetReceiveBufferSize(4096, true); err != nil {
+		t.Fatal(err)
+	}
+	var batch strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&batch, "addr add 192.0.2.%d/32 dev lo\n", i+1)
+	}
+	if _, err := l.host.RunInput(t.Context(), batch.String(), "ip", "-batch", "-"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	changed := make(chan struct{}, 1)
+	go l.watch(ctx, s, changed)
+	wantSignal(t, changed, "an overrun")
+	quiet(changed)
+	l.run(l.host, "ip addr del 192.0.2.1/32 dev lo")
+	wantSignal(t, changed, "what followed")
+
+	// A socket that breaks is replaced.
+	quiet(changed)
+	s.Close()
+	wantSignal(t, changed, "the socket was lost")
+	quiet(changed)
+	l.run(l.host, "ip addr del 192.0.2.2/32 dev lo")
+	wantSignal(t, changed, "the socket was replaced")
+	cancel()
+	for range changed {
+	}
+}
+
+// quiet waits until no signal came for a while.
+func quiet(changed <-chan struct{}) {
+	for {
+		select {
+		case <-changed:
+		case <-time.After(50 * time.Millisecond):
+			return
+		}
+	}
+}
+
+func TestReconcileComesToRest(t *testing.T) {
+	l := newLab(t)
+	l.bridge(bridgeSpec())
+	_, e := l.container(2)
+	routes := control.DefaultRoutes{
+		Gateway4: gateway4.Addr(), Gateway6: gateway6.Addr(), Interface4: "eth0", Interface6: "eth0",
+	}
+	l.routes(e, routes)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	changed, err := l.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet(changed)
+	l.bridge(bridgeSpec())
+	l.attach(e)
+	l.routes(e, routes)
+	select {
+	case <-changed:
+		t.Error("a reconcile that had nothing to do changed something")
+	case <-time.After(200 * time.Millisecond):
+	}
+	cancel()
+	for range changed {
+	}
+}
