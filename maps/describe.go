@@ -151,3 +151,6 @@ func parseNumber(s string) (uint32, error) {
 	}
 	return uint32(v), nil
 }
+
+// Pinned reports whether the named map of the object outlives program sets, and so is pinned by itself.
+func Pinned(name string) bool { return describe(name) != nil }

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import "errors"
+
+// What Open fails with, beside errors of the kernel's.
+var (
+	// ErrForeignPin: a file in the pin directory is not ours, or not as we would have made it.
+	ErrForeignPin = errors.New("not a pin of ours")
+	// ErrKernelTooOld: before 6.1.
+	ErrKernelTooOld = errors.New("the kernel is too old: 6.1 or newer is needed")
+	// ErrNoBTF: the kernel carries no type information.
+	ErrNoBTF = errors.New("the kernel carries no BTF: CONFIG_DEBUG_INFO_BTF=y is needed")
+	// ErrMissingCapability: the process may not load programs or attach them.
+	ErrMissingCapability = errors.New("missing capability")
+	// ErrNoTCX: tcx was asked for, and the kernel has none (before 6.6).
+	ErrNoTCX = errors.New("the kernel has no tcx: 6.6 or newer is needed")
+	// ErrNoDevice: an interface to attach to does not exist.
+	ErrNoDevice = errors.New("no such interface")
+)

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/maps"
+)
+
+// Loader is the running programs and their maps.
+type Loader struct {
+	cfg      Config
+	paths    maps.Paths
+	log      *slog.Logger
+	features Features
+	maps     *maps.Set
+	set      *programSet
+
+	mu      sync.Mutex
+	devices devices              // how programs are attached to interfaces
+	cgroup  map[string]link.Link // by program
+}
+
+// Open loads the programs, or adopts them if the very same ones are pinned, brings everything that is attached up to
+// date, and attaches the programs for sockets of the host. After an error nothing that ran before has stopped.
+// ErrForeignPin, ErrKernelTooOld, ErrNoBTF, ErrMissingCapability, ErrNoTCX.
+func Open(ctx context.Context, cfg Config) (*Loader, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	features, err := Probe()
+	if err != nil {
+		return nil, err
+	}
+	// Since 5.11 maps and programs are charged to the cgroup, and the limit is of no account: failing to lift it is
+	// no reason to stop.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		cfg.Logger.Debug("memory lock limit stays", "error", err)
+	}
+	l := &Loader{
+		cfg: cfg, paths: maps.Paths{Root: cfg.PinDir}, log: cfg.Logger, features: features,
+		cgroup: make(map[string]link.Link),
+	}
+	if err := l.open(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (l *Loader) open(ctx context.Context) error {
+	if err := l.makeDirectories(); err != nil {
+		return err
+	}
+	if err := l.checkPins(); err != nil {
+		return err
+	}
+	spec, err := bpf.LoadVethway()
+	if err != nil {
+		return fmt.Errorf("read the object: %w", err)
+	}
+	if err := l.openMaps(spec); err != nil {
+		return err
+	}
+	if l.set, err = l.openPrograms(spec); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := l.openDevices(); err != nil {
+		return err
+	}
+	if err := l.openCgroup(spec); err != nil {
+		return err
+	}
+	return l.removeOldSets()
+}
+
+func (l *Loader) makeDirectories() error {
+	for _, dir := range []string{l.paths.Maps(), l.paths.Programs(), l.paths.Links()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make pin directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// Maps are the handles on the maps; they are closed with the Loader.
+func (l *Loader) Maps() *maps.Set { return l.maps }
+
+// Features of the kernel.
+func (l *Loader) Features() Features { return l.features }
+
+// Mode says how programs are attached to interfaces: AttachTCX or AttachClsact.
+func (l *Loader) Mode() AttachMode { return l.devices.mode() }
+
+// SetID names the running program set.
+func (l *Loader) SetID() string { return l.set.id }
+
+// Collect runs vw_gc: it deletes the two entries of a session unless one of them was seen since, and reports whether
+// it did. An entry that does not exist counts as not seen.
+func (l *Loader) Collect(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error) {
+	prog := l.set.programs[bpf.VethwayProgVwGc]
+	ret, err := prog.Run(&ebpf.RunOptions{Context: maps.CollectArgs(key, reverse, seen, reverseSeen)})
+	if err != nil {
+		return false, fmt.Errorf("run %s: %w", bpf.VethwayProgVwGc, err)
+	}
+	return ret == 1, nil
+}
+
+// Close lets go of everything, and stops nothing: what is pinned runs on.
+func (l *Loader) Close() error {
+	var errs []error
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, ln := range l.cgroup {
+		errs = append(errs, ln.Close())
+	}
+	if l.devices != nil {
+		errs = append(errs, l.devices.close())
+	}
+	if l.set != nil {
+		errs = append(errs, l.set.close())
+	}
+	if l.maps != nil {
+		errs = append(errs, l.maps.Close())
+	}
+	return errors.Join(errs...)
+}

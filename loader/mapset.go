@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/maps"
+)
+
+// openMaps opens the pinned maps and makes those that are missing. It changes spec to fit a flow table of another size.
+func (l *Loader) openMaps(spec *ebpf.CollectionSpec) error {
+	if l.cfg.FlowEntries != 0 {
+		spec.Maps[bpf.VethwayMapFlows].MaxEntries = l.cfg.FlowEntries
+	}
+	names, err := maps.NamesOf(spec)
+	if err != nil {
+		return err
+	}
+	specs := pinnedSpecs(spec)
+	all := make(map[string]*ebpf.Map, len(specs))
+	closeAll := func(err error) error {
+		for _, m := range all {
+			err = errors.Join(err, m.Close())
+		}
+		return err
+	}
+	for name, s := range specs {
+		m, err := l.openMap(name, s)
+		if err != nil {
+			return closeAll(err)
+		}
+		all[name] = m
+	}
+	if l.maps, err = maps.NewSet(all, names); err != nil {
+		return closeAll(err)
+	}
+	return nil
+}
+
+// pinnedSpecs are the maps that outlive program sets. All others belong to their set.
+func pinnedSpecs(spec *ebpf.CollectionSpec) map[string]*ebpf.MapSpec {
+	pinned := map[string]*ebpf.MapSpec{
+		maps.IncarnationsName: maps.IncarnationsSpec(spec.Maps[bpf.VethwayMapGenerations].MaxEntries),
+	}
+	for name, s := range spec.Maps {
+		if maps.Pinned(name) {
+			pinned[name] = s
+		}
+	}
+	return pinned
+}
+
+func (l *Loader) openMap(name string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
+	path := l.paths.Map(name)
+	m, err := ebpf.LoadPinnedMap(path, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeMap(path, spec)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, wrapPermission("open "+path, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrForeignPin, err)
+	}
+	if name == bpf.VethwayMapFlows && m.MaxEntries() != spec.MaxEntries {
+		// Another size is no other layout: the flows that are in it are worth more than the wish.
+		if l.cfg.FlowEntries != 0 {
+			l.log.Warn("the flow table keeps its size until vethway is uninstalled", "entries", m.MaxEntries(), "wanted", spec.MaxEntries)
+		}
+		spec.MaxEntries = m.MaxEntries()
+	}
+	if err := spec.Compatible(m); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w: %w", path, ErrForeignPin, err), m.Close())
+	}
+	return m, nil
+}
+
+func makeMap(path string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
+	m, err := ebpf.NewMap(spec)
+	if err != nil {
+		return nil, wrapPermission("make map "+spec.Name, err)
+	}
+	if err := m.Pin(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("pin map %s: %w", spec.Name, err), m.Close())
+	}
+	return m, nil
+}
