@@ -79,6 +79,9 @@ static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const str
 	struct published_value *port;
 	struct endpoint_value *target;
 
+	/* A container's own address is no host's, whatever port is published. */
+	if (to && to->kind == ADDRESS_SUBNET)
+		return -DROP_DIRECT;
 	/* Only what is addressed to this host: a packet that is merely passing through is not ours. Loopback addresses are never ours on a
 	 * wire. */
 	if (!to || to->kind != ADDRESS_LOCAL || addr_is_loopback(&pkt->key.dst))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vethway/vethway/bpf"
 	"github.com/vethway/vethway/test/behaviour"
+	"github.com/vethway/vethway/test/netlab"
 )
 
 // The hooks and what they are to the tests.
@@ -131,4 +132,13 @@ func (f family) into(name string, p packet) *packet {
 	p.srcMAC, p.dstMAC = c.network.mac, c.mac
 	p.ttl--
 	return &p
+}
+
+// routed runs do while dst is reached by a route of its own.
+func (f family) routed(t *testing.T, dst netip.Addr, dev string, via netip.Addr, do func()) {
+	t.Helper()
+	r := netlab.Route{Dst: netip.PrefixFrom(dst, dst.BitLen()), Via: via, Dev: dev}
+	check(t, f.lab.host.ReplaceRoute(r))
+	defer func() { check(t, f.lab.host.DelRoute(r)) }()
+	do()
 }

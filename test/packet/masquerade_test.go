@@ -37,3 +37,131 @@ func TestMasquerade(t *testing.T) {
 		}
 	})
 }
+
+// A port is kept if it is in the pool and nobody else has it.
+func TestMasqueradePort(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "D10", "D12")
+		f.usePort(t, tcp, 7000, portHost)
+		for _, c := range []struct {
+			name        string
+			sport       uint16
+			kept, taken bool
+		}{
+			{name: "first of the pool", sport: poolFirst, kept: true},
+			{name: "last of the pool", sport: poolLast, kept: true},
+			{name: "taken by a neighbour", sport: 5000, taken: true},
+			{name: "published", sport: 8080},
+			{name: "bound by the host", sport: 7000},
+			{name: "below the pool", sport: poolFirst - 1},
+			{name: "above the pool", sport: 40000},
+			{name: "none", sport: 0},
+		} {
+			f.clear(t)
+			if c.taken {
+				other := f.from("c2", f.remote(), c.sport, 80)
+				sent := other
+				sent.src = f.host()
+				f.run(t, c.name+": neighbour", step{prog: f.FromContainer, in: other, ctx: f.at("c2"), verdict: redirect, out: outOf(sent), flows: 2})
+			}
+			p := f.from("c1", f.remote(), c.sport, 80)
+			r, err := run(f.FromContainer, p.bytes(), f.at("c1"))
+			check(t, err)
+			got := wire(f.flow(t, p).N_sport)
+			if c.kept != (got == c.sport) || got < poolFirst || got > poolLast || got == 8080 || got == 7000 {
+				t.Errorf("%s: %d became %d", c.name, c.sport, got)
+			}
+			sent := p
+			sent.src, sent.sport = f.host(), got
+			f.compare(t, c.name, p.bytes(), step{in: p, verdict: redirect, out: outOf(sent)}, r)
+
+			answer := f.arriving("eth0", sent.answer())
+			back := answer
+			back.dst, back.dport = p.src, p.sport
+			f.run(t, c.name+": answer", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("c1", back)})
+		}
+	})
+}
+
+// A network may have an address of its own to be masqueraded with.
+func TestMasqueradeFixedAddress(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "D27")
+		n := f.containers["f1"].network
+		out := f.from("f1", f.remote(), 5000, 80)
+		sent := out
+		sent.src = f.pick(n.snat4, n.snat6)
+		f.run(t, "out", step{prog: f.FromContainer, in: out, ctx: f.at("f1"), verdict: redirect, out: outOf(sent), flows: 2})
+		answer := f.arriving("eth0", sent.answer())
+		back := answer
+		back.dst = out.src
+		f.run(t, "answer", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("f1", back)})
+	})
+}
+
+// Without masquerade the container's address is on the wire, and only answers
+// come back to it.
+func TestMasqueradeOff(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "D27")
+		base := f.from("p1", f.remote(), 50000, 80)
+		asUDP := base
+		asUDP.proto = udp
+		for name, out := range map[string]packet{"tcp": base, "udp": asUDP, "ping": f.ping(base, 50000)} {
+			f.clear(t)
+			f.run(t, name, step{prog: f.FromContainer, in: out, ctx: f.at("p1"), verdict: redirect, out: outOf(out), flows: 2})
+			answer := f.arriving("eth0", out.answer())
+			f.run(t, name+" answer", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("p1", answer)})
+			answer.dport++
+			f.run(t, name+" unasked", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"),
+				verdict: drop, hook: atUplink, reason: bpf.VethwayDropReasonDROP_DIRECT})
+		}
+		out := base
+		out.src = f.container("p1")
+		f.run(t, "by the stack", step{prog: f.ToUplink, in: out, ctx: f.atUplink("eth0"), verdict: next})
+	})
+}
+
+// A change of routes is seen by the next packet of every flow.
+func TestMasqueradeFollowsRoutes(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "D28")
+		dst := f.parse("203.0.113.9", "2001:db8:9::9")
+		one, fixed := f.from("c1", dst, 5000, 80), f.from("f1", dst, 5000, 80)
+		sent := one
+		sent.src = f.host()
+		first := step{prog: f.FromContainer, in: one, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2}
+		f.run(t, "first", first)
+		fixedSent := fixed
+		fixedSent.src = f.pick(f.containers["f1"].network.snat4, f.containers["f1"].network.snat6)
+		fixedFirst := step{prog: f.FromContainer, in: fixed, ctx: f.at("f1"), verdict: redirect, out: outOf(fixedSent), flows: 2}
+		f.run(t, "fixed: first", fixedFirst)
+
+		again, fixedAgain := first, fixedFirst
+		again.flows, fixedAgain.flows = 0, 0
+		via := f.parse("192.0.2.200", "2001:db8:2::200")
+		f.routed(t, dst, "eth0", via, func() {
+			f.run(t, "before it is told", again)
+			if got := fromAddr(f.flow(t, one).NextHop); got != f.remote() {
+				t.Errorf("before it is told: next hop %s", got)
+			}
+			f.setGeneration(t, slotRoutes, 2)
+			f.run(t, "another next hop", again)
+			if got := fromAddr(f.flow(t, one).NextHop); got != via {
+				t.Errorf("another next hop: %s, want %s", got, via)
+			}
+		})
+		f.routed(t, dst, "eth1", f.parse("198.51.100.3", "2001:db8:3::3"), func() {
+			f.setGeneration(t, slotRoutes, 3)
+			f.run(t, "fixed: another uplink", fixedAgain)
+			if got := f.flow(t, fixed).Oif; got != f.uplinks["eth1"].ifindex {
+				t.Errorf("fixed: another uplink: oif %d", got)
+			}
+			f.run(t, "another address", step{prog: f.FromContainer, in: one, ctx: f.at("c1"),
+				verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_SOURCE_GONE, flows: -2})
+			sent.src = f.hostAddr("eth1")
+			first.out = outOf(sent)
+			f.run(t, "then a new flow", first)
+		})
+	})
+}
