@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/vethway/vethway/loader"
@@ -21,27 +20,11 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if err := errors.Join(netlab.CheckLeaks(), leakedObjects()); err != nil {
+	if err := errors.Join(netlab.CheckLeaks(), loadertest.Leaks()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
-}
-
-// leakedObjects reports descriptors of maps, programs and links that are still open.
-func leakedObjects() error {
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, fd := range fds {
-		target, err := os.Readlink("/proc/self/fd/" + fd.Name())
-		if err == nil && strings.HasPrefix(target, "anon_inode:bpf") {
-			errs = append(errs, fmt.Errorf("leaked descriptor %s on %s", fd.Name(), target))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // lab is a host of its own.

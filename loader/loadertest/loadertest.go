@@ -5,6 +5,8 @@ package loadertest
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,4 +64,20 @@ func cgroupRoot(t testing.TB) string {
 	}
 	behaviour.Skip(t, "needs a mounted cgroup v2 hierarchy")
 	return ""
+}
+
+// Leaks reports descriptors of maps, programs and links that are still open.
+func Leaks() error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, fd := range fds {
+		target, err := os.Readlink("/proc/self/fd/" + fd.Name())
+		if err == nil && strings.HasPrefix(target, "anon_inode:bpf") {
+			errs = append(errs, fmt.Errorf("leaked descriptor %s on %s", fd.Name(), target))
+		}
+	}
+	return errors.Join(errs...)
 }

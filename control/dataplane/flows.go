@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/maps"
+)
+
+// session is the two entries of a flow. The reply may be missing.
+type session struct {
+	key        maps.FlowKey
+	flow       maps.Flow
+	replyKey   maps.FlowKey
+	reply      maps.Flow
+	hasReply   bool
+	now        uint32
+	generation uint32 // that of the slot, read after the entry
+}
+
+// pair looks for the other entry of an original one.
+func (d *Dataplane) pair(key maps.FlowKey, flow maps.Flow) (session, error) {
+	s := session{key: key, flow: flow, replyKey: flow.Reverse(key.Proto), generation: d.slots.generation(flow.Slot)}
+	reply, ok, err := d.maps.Flows.Lookup(s.replyKey)
+	if err != nil {
+		return s, err
+	}
+	s.reply, s.hasReply = reply, ok
+	s.now = uint32(d.cfg.Clock() / time.Second)
+	return s, nil
+}
+
+// idle is the time since the last packet of either direction.
+func (s *session) idle() uint32 {
+	idle := maps.Age(s.now, s.flow.Seen)
+	if s.hasReply {
+		idle = min(idle, maps.Age(s.now, s.reply.Seen))
+	}
+	return idle
+}
+
+func (s *session) stale() bool { return s.flow.Generation != s.generation }
+
+// twoWay reports whether the other side has answered.
+func (s *session) twoWay() bool { return s.hasReply && s.reply.Packets > 0 }
+
+// closed reports whether a TCP session is over.
+func (s *session) closed() bool {
+	return s.key.Proto == unix.IPPROTO_TCP &&
+		((s.flow.TCPFlags|s.reply.TCPFlags)&maps.TCPRst != 0 || s.flow.TCPFlags&s.reply.TCPFlags&maps.TCPFin != 0)
+}
+
+// established reports whether both sides of a TCP session have acknowledged something and neither wants to end it.
+func (s *session) established() bool {
+	return s.flow.TCPFlags&s.reply.TCPFlags&maps.TCPAck != 0 && (s.flow.TCPFlags|s.reply.TCPFlags)&(maps.TCPFin|maps.TCPRst) == 0
+}
+
+// embryonic sessions have nothing to lose yet: nobody answered, or the handshake is not complete.
+func (s *session) embryonic() bool {
+	if s.key.Proto == unix.IPPROTO_TCP {
+		return s.flow.TCPFlags&s.reply.TCPFlags&maps.TCPAck == 0
+	}
+	return !s.twoWay()
+}
+
+func (t *Timeouts) of(s *session) time.Duration {
+	switch s.key.Proto {
+	case unix.IPPROTO_TCP:
+		if s.established() {
+			return t.TCPEstablished
+		}
+		return t.TCPTransitory
+	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
+		return t.ICMP
+	}
+	if s.twoWay() {
+		return t.UDPTwoWay
+	}
+	return t.UDPOneWay
+}
+
+// state names what a session is at, in the words of the kernel's own connection tracking.
+func (s *session) state() string {
+	if s.key.Proto != unix.IPPROTO_TCP {
+		if s.twoWay() {
+			return "ASSURED"
+		}
+		return "UNREPLIED"
+	}
+	ours, theirs := s.flow.TCPFlags, s.reply.TCPFlags
+	switch {
+	case (ours|theirs)&maps.TCPRst != 0:
+		return "CLOSE"
+	case ours&theirs&maps.TCPFin != 0:
+		return "TIME_WAIT"
+	case ours&maps.TCPFin != 0:
+		return "FIN_WAIT"
+	case theirs&maps.TCPFin != 0:
+		return "CLOSE_WAIT"
+	case ours&theirs&maps.TCPAck != 0:
+		return "ESTABLISHED"
+	case theirs != 0:
+		return "SYN_RECV"
+	default:
+		return "SYN_SENT"
+	}
+}
+
+func (d *Dataplane) describe(s *session) control.Flow {
+	return control.Flow{
+		Proto: maps.ProtocolName(s.key.Proto), Kind: d.maps.Names.FlowKind(s.flow.Kind),
+		Original: control.Tuple{Src: s.key.Src, Dst: s.key.Dst},
+		Reply:    control.Tuple{Src: s.replyKey.Src, Dst: s.replyKey.Dst},
+		State:    s.state(), Network: uint32(s.flow.Network),
+		Packets: s.flow.Packets, Bytes: s.flow.Bytes, RPackets: s.reply.Packets, RBytes: s.reply.Bytes,
+		Idle: time.Duration(s.idle()) * time.Second, Timeout: d.cfg.Timeouts.of(s), Stale: s.stale(),
+	}
+}
+
+// ready makes sure that generations are known, before flows are told from stale ones.
+func (d *Dataplane) ready() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.slots.load()
+}
+
+// sessions calls yield for every session until it returns false or an error.
+func (d *Dataplane) sessions(ctx context.Context, yield func(session) (bool, error)) error {
+	if err := d.ready(); err != nil {
+		return err
+	}
+	var inner error
+	err := d.maps.Flows.Each(func(key maps.FlowKey, flow maps.Flow) bool {
+		if inner = ctx.Err(); inner != nil {
+			return false
+		}
+		if flow.Flags&maps.FlowReply != 0 {
+			return true
+		}
+		var s session
+		if s, inner = d.pair(key, flow); inner != nil {
+			return false
+		}
+		var more bool
+		more, inner = yield(s)
+		return more && inner == nil
+	})
+	if err == nil {
+		err = inner
+	}
+	return err
+}
+
+// Flows implements control.Dataplane.
+func (d *Dataplane) Flows(ctx context.Context, yield func(control.Flow) bool) error {
+	err := d.sessions(ctx, func(s session) (bool, error) { return yield(d.describe(&s)), nil })
+	if err != nil {
+		return fmt.Errorf("list flows: %w", err)
+	}
+	return nil
+}
+
+// Flush implements control.Dataplane.
+func (d *Dataplane) Flush(ctx context.Context, match func(control.Flow) bool) (int, error) {
+	flushed := 0
+	err := d.sessions(ctx, func(s session) (bool, error) {
+		if !match(d.describe(&s)) {
+			return true, nil
+		}
+		// The reply entry first: it holds the NAT port, and a packet in between makes a new flow rather than half of one.
+		flushed++
+		return true, d.maps.Flows.Delete([]maps.FlowKey{s.replyKey, s.key})
+	})
+	if err != nil {
+		return flushed, fmt.Errorf("flush flows: %w", err)
+	}
+	return flushed, nil
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"net/netip"
+
+	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/loader"
+	"github.com/vethway/vethway/maps"
+)
+
+// plan is what everything in the kernel should be.
+type plan struct {
+	networks   map[uint32]maps.Network
+	addresses  map[netip.Prefix]maps.Address
+	uplinks    map[uint32]maps.Uplink
+	endpoints  map[netip.Addr]maps.Endpoint
+	veths      map[uint32]maps.Veth
+	published  map[maps.PublishedKey]maps.PublishedPort
+	slots      map[uint32]uint64 // all that are in use, with digests
+	ports      map[uint32]bool   // published ones, by index
+	hostPorts  map[uint32]bool   // those that sockets of the host are bound to
+	interfaces []loader.Interface
+}
+
+// plan works out what the maps should hold. Endpoints and published ports that are still the same ones keep their slots;
+// nothing is written yet.
+func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
+	p := &plan{
+		networks:  make(map[uint32]maps.Network, len(want.Networks)),
+		addresses: make(map[netip.Prefix]maps.Address, len(want.Locals)+len(want.Networks)),
+		uplinks:   make(map[uint32]maps.Uplink, len(want.Uplinks)),
+		endpoints: make(map[netip.Addr]maps.Endpoint, len(want.Endpoints)),
+		veths:     make(map[uint32]maps.Veth, len(want.Endpoints)),
+		published: make(map[maps.PublishedKey]maps.PublishedPort, len(want.Published)),
+		slots:     make(map[uint32]uint64, len(want.Endpoints)+len(want.Published)),
+		ports:     make(map[uint32]bool, len(want.Published)),
+		hostPorts: make(map[uint32]bool, len(want.HostPorts)),
+	}
+	gateways := make(map[netip.Addr]uint32)
+	for _, n := range want.Networks {
+		if err := d.planNetwork(p, n, gateways); err != nil {
+			return nil, fmt.Errorf("network %d: %w", n.ID, err)
+		}
+	}
+	for _, prefix := range want.Locals {
+		p.planLocal(prefix, gateways)
+	}
+	for _, u := range want.Uplinks {
+		d.planUplink(p, u)
+	}
+	for _, e := range want.Endpoints {
+		if err := d.planEndpoint(p, e); err != nil {
+			return nil, fmt.Errorf("endpoint on interface %d: %w", e.HostIndex, err)
+		}
+	}
+	for _, port := range want.Published {
+		if err := d.planPublished(p, port); err != nil {
+			return nil, fmt.Errorf("published port %s:%d: %w", port.HostIP, port.HostPort, err)
+		}
+	}
+	for _, port := range want.HostPorts {
+		p.hostPorts[maps.PortIndex(port.Proto, port.Port)] = true
+	}
+	return p, nil
+}
+
+func (d *Dataplane) planNetwork(p *plan, n control.DataplaneNetwork, gateways map[netip.Addr]uint32) error {
+	mac, err := maps.MACOf(n.BridgeMAC)
+	if err != nil {
+		return err
+	}
+	if n.ID == 0 || n.ID > math.MaxUint16 || n.MTU < 0 || n.MTU > math.MaxUint16 || n.BridgeIndex <= 0 {
+		return fmt.Errorf("bridge %d with MTU %d cannot be", n.BridgeIndex, n.MTU)
+	}
+	if _, twice := p.networks[n.ID]; twice {
+		return fmt.Errorf("there are two of that number")
+	}
+	v := maps.Network{
+		Bridge: uint32(n.BridgeIndex), Flags: networkFlags(n), MTU: uint16(n.MTU), BridgeMAC: mac, SNAT4: n.SNAT4, SNAT6: n.SNAT6,
+	}
+	for _, gateway := range n.Gateways {
+		gateways[gateway] = n.ID
+		if gateway.Is4() {
+			v.Gateway4 = gateway
+		} else {
+			v.Gateway6 = gateway
+		}
+	}
+	for _, subnet := range n.Subnets {
+		p.addresses[subnet.Masked()] = maps.Address{Kind: maps.AddressSubnet, Network: n.ID}
+	}
+	p.networks[n.ID] = v
+	have, same := d.networks.have[n.ID]
+	p.interfaces = append(p.interfaces, loader.Interface{Index: n.BridgeIndex, Kind: loader.Bridge, New: !same || have != v})
+	return nil
+}
+
+func networkFlags(n control.DataplaneNetwork) maps.NetworkFlags {
+	var flags maps.NetworkFlags
+	for flag, on := range map[maps.NetworkFlags]bool{
+		maps.NetworkInternal: n.Internal, maps.NetworkNoICC: n.NoICC,
+		maps.NetworkMasquerade4: n.Masquerade4, maps.NetworkMasquerade6: n.Masquerade6,
+	} {
+		if on {
+			flags |= flag
+		}
+	}
+	return flags
+}
+
+func (p *plan) planLocal(prefix netip.Prefix, gateways map[netip.Addr]uint32) {
+	v := maps.Address{Kind: maps.AddressLocal}
+	if prefix.IsSingleIP() {
+		v.Network = gateways[prefix.Addr()]
+	}
+	p.addresses[prefix.Masked()] = v
+}
+
+func (d *Dataplane) planUplink(p *plan, u control.DataplaneUplink) {
+	v := maps.Uplink{MTU: uint32(u.MTU)}
+	for _, a := range u.Addrs {
+		switch {
+		case a.Is4() && !v.Addr4.IsValid():
+			v.Addr4 = a
+		case a.Is6() && !v.Addr6.IsValid():
+			v.Addr6 = a
+		}
+	}
+	p.uplinks[uint32(u.Index)] = v
+	kind := loader.Tun
+	if u.Ethernet {
+		kind = loader.Ethernet
+	}
+	_, same := d.uplinks.have[uint32(u.Index)]
+	p.interfaces = append(p.interfaces, loader.Interface{Index: u.Index, Kind: kind, New: !same, Optional: true})
+}
+
+func (d *Dataplane) planEndpoint(p *plan, e control.DataplaneEndpoint) error {
+	mac, err := maps.MACOf(e.MAC)
+	if err != nil {
+		return err
+	}
+	network, ok := p.networks[e.Network]
+	if !ok {
+		return fmt.Errorf("its network %d is unknown", e.Network)
+	}
+	index := uint32(e.HostIndex)
+	if _, twice := p.veths[index]; twice || e.HostIndex <= 0 {
+		return fmt.Errorf("interface %d cannot be its own", e.HostIndex)
+	}
+	have := d.veths.have[index]
+	slot, generation, err := d.slot(p, have.Slot, have.Generation, endpointDigest(e))
+	if err != nil {
+		return err
+	}
+	veth := maps.Veth{
+		Slot: slot, Generation: generation, Bridge: network.Bridge, Network: uint16(e.Network), MTU: network.MTU,
+		MAC: mac, BridgeMAC: network.BridgeMAC, Flags: network.Flags,
+	}
+	for _, a := range e.Addrs {
+		if owner, twice := p.endpoints[a]; twice {
+			return fmt.Errorf("%s is also on interface %d", a, owner.Index)
+		}
+		if a.Is4() {
+			veth.Addr4 = a
+		} else {
+			veth.Addr6 = a
+		}
+		p.endpoints[a] = maps.Endpoint{
+			Index: index, Slot: slot, Generation: generation, Network: uint16(e.Network), MTU: network.MTU,
+			MAC: mac, BridgeMAC: network.BridgeMAC,
+		}
+	}
+	p.veths[index] = veth
+	p.interfaces = append(p.interfaces, loader.Interface{Index: e.HostIndex, Kind: loader.Veth, New: have.Slot != slot})
+	return nil
+}
+
+func (d *Dataplane) planPublished(p *plan, port control.DataplanePort) error {
+	key := maps.PublishedKey{Addr: netip.AddrPortFrom(port.HostIP, port.HostPort), Proto: port.Proto}
+	if _, twice := p.published[key]; twice {
+		return fmt.Errorf("it is published twice")
+	}
+	have := d.published.have[key]
+	id := publishedDigest(port, p.endpoints[port.Target.Addr()])
+	slot, generation, err := d.slot(p, have.Slot, have.Generation, id)
+	if err != nil {
+		return err
+	}
+	p.published[key] = maps.PublishedPort{Target: port.Target, Slot: slot, Generation: generation}
+	p.ports[maps.PortIndex(port.Proto, port.HostPort)] = true
+	return nil
+}
+
+// slot returns the slot and generation that something had, if it is still the same, and new ones otherwise.
+func (d *Dataplane) slot(p *plan, slot, generation uint32, digest uint64) (uint32, uint32, error) {
+	if _, used := p.slots[slot]; !used && d.slots.holds(slot, generation, digest) {
+		p.slots[slot] = digest
+		return slot, generation, nil
+	}
+	slot, err := d.slots.find(p.slots)
+	if err != nil {
+		return 0, 0, err
+	}
+	p.slots[slot] = digest
+	return slot, d.slots.generation(slot) + 1, nil
+}
+
+// endpointDigest stands for an incarnation of an endpoint, and for the facts that its flows rely on.
+func endpointDigest(e control.DataplaneEndpoint) uint64 {
+	b := make([]byte, 0, 128)
+	b = append(append(b, e.Incarnation...), 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(e.HostIndex))
+	b = binary.LittleEndian.AppendUint32(b, e.Network)
+	b = append(b, e.MAC...)
+	for _, a := range e.Addrs {
+		b = append(a.AppendTo(b), 0)
+	}
+	return digest(b)
+}
+
+// publishedDigest is the same for a published port. Its flows lead to an endpoint's interface and MAC address: another
+// endpoint at the same address ends them.
+func publishedDigest(port control.DataplanePort, target maps.Endpoint) uint64 {
+	b := make([]byte, 0, 128)
+	b = append(append(b, port.Incarnation...), 0)
+	b = port.Target.AppendTo(b)
+	b = binary.LittleEndian.AppendUint32(b, target.Slot)
+	b = binary.LittleEndian.AppendUint32(b, target.Generation)
+	return digest(b)
+}
+
+func digest(b []byte) uint64 {
+	h := fnv.New64a()
+	h.Write(b) // never fails
+	return h.Sum64()
+}
