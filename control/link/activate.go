@@ -27,7 +27,7 @@ func (l *Links) ActivateEndpoint(ctx context.Context, e control.EndpointSpec) er
 }
 
 func (l *Links) activate(ctx context.Context, e control.EndpointSpec) error {
-	if err := errors.Join(ctx.Err(), checkEndpoint(e)); err != nil {
+	if err := join(ctx.Err(), checkEndpoint(e)); err != nil {
 		return err
 	}
 	c, err := l.openContainer(e.Namespace)
@@ -53,7 +53,7 @@ func (l *Links) activate(ctx context.Context, e control.EndpointSpec) error {
 		return errors.New("the veth pair or the bridge is missing")
 	}
 	wasUp := device{l.h, host}.up()
-	if err := errors.Join(device{l.h, host}.ensureUp(), device{c.h, peer}.ensureUp()); err != nil {
+	if err := join(device{l.h, host}.ensureUp(), device{c.h, peer}.ensureUp()); err != nil {
 		return err
 	}
 	if err := (device{c.h, peer}).ensureConnected(ctx, e.Addrs); err != nil {

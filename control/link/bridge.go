@@ -43,7 +43,7 @@ func (l *Links) ensureBridge(ctx context.Context, b control.BridgeSpec) (control
 	}
 	if err := l.repairBridge(ctx, device{l.h, link}, b); err != nil {
 		if created {
-			err = errors.Join(err, l.remove(b.Name, "bridge"))
+			err = join(err, l.remove(b.Name, "bridge"))
 		}
 		return control.BridgeInfo{}, err
 	}
@@ -142,7 +142,7 @@ func bridgeSettings(b control.BridgeSpec) []setting {
 
 // RemoveBridge deletes the bridge; one that is gone already is no error.
 func (l *Links) RemoveBridge(ctx context.Context, name string) error {
-	if err := errors.Join(ctx.Err(), checkOurs(name)); err != nil {
+	if err := join(ctx.Err(), checkOurs(name)); err != nil {
 		return fmt.Errorf("remove bridge %s: %w", name, err)
 	}
 	if err := l.remove(name, "bridge"); err != nil {

@@ -67,7 +67,7 @@ func (l *Links) attachClsact(ifindex int, ingress bool, progFD int, name string,
 	if err := l.h.FilterReplace(filter); err != nil {
 		err = fmt.Errorf("set filter: %w", err)
 		if made {
-			err = errors.Join(err, l.dropClsact(ifindex))
+			err = join(err, l.dropClsact(ifindex))
 		}
 		return err
 	}

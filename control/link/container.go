@@ -4,7 +4,6 @@ package link
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/vishvananda/netlink"
@@ -88,8 +87,8 @@ func (d *device) ensureName(want string) error {
 		return nil
 	}
 	// Up to Linux 6.1 an interface must be down to be renamed.
-	if err := errors.Join(d.h.LinkSetDown(d.link), d.h.LinkSetName(d.link, want)); err != nil {
-		return errors.Join(fmt.Errorf("rename %s to %s: %w", d.name(), want, err), d.h.LinkSetUp(d.link))
+	if err := join(d.h.LinkSetDown(d.link), d.h.LinkSetName(d.link, want)); err != nil {
+		return join(fmt.Errorf("rename %s to %s: %w", d.name(), want, err), d.h.LinkSetUp(d.link))
 	}
 	link, err := d.h.LinkByIndex(d.link.Attrs().Index)
 	if err != nil {

@@ -28,7 +28,7 @@ func (l *Links) EnsureEndpoint(ctx context.Context, e control.EndpointSpec) (con
 }
 
 func (l *Links) ensureEndpoint(ctx context.Context, e control.EndpointSpec) (control.EndpointInfo, error) {
-	if err := errors.Join(ctx.Err(), checkEndpoint(e)); err != nil {
+	if err := join(ctx.Err(), checkEndpoint(e)); err != nil {
 		return control.EndpointInfo{}, err
 	}
 	bridge, err := find(l.h, e.Bridge, "bridge")
@@ -57,7 +57,7 @@ func (l *Links) ensureEndpoint(ctx context.Context, e control.EndpointSpec) (con
 	info, err := l.repairEndpoint(ctx, c, bridge, host, peer, e, created)
 	if err != nil {
 		if created {
-			err = errors.Join(err, l.remove(e.HostName, "veth"))
+			err = join(err, l.remove(e.HostName, "veth"))
 		}
 		return control.EndpointInfo{}, err
 	}
@@ -151,7 +151,7 @@ func (l *Links) createPair(ctx context.Context, c *container, e control.Endpoint
 		err = errors.New("create veth pair: it vanished at once")
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, l.remove(e.HostName, "veth"))
+		return nil, nil, join(err, l.remove(e.HostName, "veth"))
 	}
 	return host, peer, nil
 }
@@ -231,7 +231,7 @@ func (l *Links) RemoveEndpoint(ctx context.Context, e control.EndpointSpec) erro
 }
 
 func (l *Links) removeEndpoint(ctx context.Context, e control.EndpointSpec) error {
-	if err := errors.Join(ctx.Err(), checkOurs(e.HostName)); err != nil {
+	if err := join(ctx.Err(), checkOurs(e.HostName)); err != nil {
 		return err
 	}
 	host, err := find(l.h, e.HostName, "veth")
@@ -239,7 +239,7 @@ func (l *Links) removeEndpoint(ctx context.Context, e control.EndpointSpec) erro
 		return err
 	}
 	bridge, macs, err := l.neighboursOf(ctx, host, e)
-	return errors.Join(err, l.dropNeighboursOf(ctx, bridge, macs), l.remove(e.HostName, "veth"))
+	return join(err, l.dropNeighboursOf(ctx, bridge, macs), l.remove(e.HostName, "veth"))
 }
 
 // neighboursOf returns the bridge and the MACs by which it knows the endpoint.

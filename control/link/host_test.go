@@ -89,7 +89,9 @@ func TestIsUplink(t *testing.T) {
 		{"can0", "can", "", &netlink.Device{}, false},
 		{"nlmon0", "netlink", "", &netlink.Device{}, false},
 		{"vw-000000000001", "ether", "", &netlink.Bridge{}, false},
-		{"vwv000000000001", "ether", "bridge", &netlink.Veth{}, false},
+		{"vwv000000000001", "ether", "", &netlink.Veth{}, false},
+		{"vwan0", "ether", "", &netlink.Veth{}, true},
+		{"vw-tun0", "none", "", &netlink.Tuntap{}, true},
 	} {
 		attrs := c.link.Attrs()
 		attrs.Name, attrs.EncapType = c.name, c.encap

@@ -4,7 +4,6 @@ package link
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"unsafe"
@@ -82,7 +81,7 @@ func (l *Links) keepLearned(change func() error) error {
 			errs = append(errs, r.restore())
 		}
 	}
-	return errors.Join(errs...)
+	return join(errs...)
 }
 
 // learnedRoutes reads raw messages, as the netlink library knows neither lifetime nor preference.

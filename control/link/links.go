@@ -93,9 +93,18 @@ func (l *Links) Owned(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// ours tells our interfaces by name and kind: a foreign dummy0 that was renamed to vw-something is not ours to change.
+// ours tells our interfaces by name and kind: what somebody else happened to call vw-something or vwan0 is not ours to
+// change or delete.
 func ours(link netlink.Link) bool {
-	return strings.HasPrefix(link.Attrs().Name, control.LinkPrefix) && (link.Type() == "bridge" || link.Type() == "veth")
+	name := link.Attrs().Name
+	switch link.Type() {
+	case "bridge":
+		return strings.HasPrefix(name, control.LinkPrefix+"-")
+	case "veth":
+		id, ok := strings.CutPrefix(name, control.LinkPrefix+"v")
+		return ok && len(id) == 12 && strings.Trim(id, "0123456789abcdef") == ""
+	}
+	return false
 }
 
 func (l *Links) linkList(ctx context.Context) ([]netlink.Link, error) {
@@ -176,4 +185,19 @@ func checkOurs(name string) error {
 		return fmt.Errorf("interface %s: the name lacks the prefix %s: %w", name, control.LinkPrefix, ErrForeign)
 	}
 	return nil
+}
+
+// join is errors.Join in one line.
+func join(errs ...error) error {
+	var all error
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case all == nil:
+			all = err
+		default:
+			all = fmt.Errorf("%w; %w", all, err)
+		}
+	}
+	return all
 }

@@ -3,7 +3,6 @@
 package link
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -99,7 +98,7 @@ func (n *namespace) do(fn func() error) error {
 		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back == nil {
 			runtime.UnlockOSThread()
 		} else {
-			err = errors.Join(err, fmt.Errorf("return to the own network namespace: %w", back))
+			err = join(err, fmt.Errorf("return to the own network namespace: %w", back))
 		}
 		result <- err
 	}()

@@ -58,7 +58,7 @@ func (l *Links) dropNeighbours(bridge int, addrs []netip.Addr) error {
 			errs = append(errs, fmt.Errorf("delete neighbour %s: %w", addr, err))
 		}
 	}
-	return errors.Join(errs...)
+	return join(errs...)
 }
 
 // dropNeighboursOf deletes the neighbours with these MACs only: an address may be another endpoint's by now.

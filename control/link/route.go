@@ -22,7 +22,7 @@ func (l *Links) SetDefaultRoutes(ctx context.Context, ref control.NamespaceRef, 
 		return fmt.Errorf("set default routes: %w", err)
 	}
 	defer c.Close()
-	err = errors.Join(
+	err = join(
 		c.setDefault(ctx, netlink.FAMILY_V4, r.Gateway4, r.Interface4),
 		c.setDefault(ctx, netlink.FAMILY_V6, r.Gateway6, r.Interface6))
 	if err != nil {

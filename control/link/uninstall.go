@@ -30,5 +30,5 @@ func (l *Links) RemoveAll(ctx context.Context) error {
 			l.forget(link.Attrs().Name)
 		}
 	}
-	return errors.Join(errs...)
+	return join(errs...)
 }

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"net"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -47,7 +46,7 @@ func uplinks(links []netlink.Link, addrs []netlink.Addr) []control.UplinkFacts {
 // such master, as its members keep their addresses.
 func isUplink(link netlink.Link, masterKind string) bool {
 	attrs := link.Attrs()
-	if strings.HasPrefix(attrs.Name, control.LinkPrefix) || attrs.Flags&net.FlagLoopback != 0 {
+	if ours(link) || attrs.Flags&net.FlagLoopback != 0 {
 		return false
 	}
 	// Nothing is routed to an ifb: it only replays what a tc rule took from another interface.
