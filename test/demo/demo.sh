@@ -18,8 +18,8 @@ failures=0
 checks=0
 
 # VETHWAY_* tell the client where this instance is; nothing else has to be said on a command line.
-export VETHWAY_INSTANCE=demo VETHWAY_SOCKET=$tmp/run/vethway.sock VETHWAY_BPFFS=$tmp/bpf
-daemon_flags=(--instance=demo "--state-dir=$tmp/state" "--run-dir=$tmp/run" "--bpffs=$tmp/bpf" --log-level=warn)
+export VETHWAY_INSTANCE=demo VETHWAY_SOCKET=$tmp/run/vethway.sock VETHWAY_BPFFS=$tmp/bpf/pins
+daemon_flags=(--instance=demo "--state-dir=$tmp/state" "--run-dir=$tmp/run" "--bpffs=$tmp/bpf/pins" --log-level=warn)
 
 # shellcheck source=test/demo/lib.sh
 . "$root/test/demo/lib.sh"

@@ -51,7 +51,7 @@ func newLab(workDir string) (*lab, error) {
 func (l *lab) variables() map[string]string {
 	return map[string]string{
 		"VETHWAY_SOCKET": l.socket(),
-		"VETHWAY_BPFFS":  filepath.Join(l.dir, "bpf"),
+		"VETHWAY_BPFFS":  filepath.Join(l.dir, "bpf", "pins"),
 		"STATE":          filepath.Join(l.dir, "state"),
 		"RUN":            filepath.Join(l.dir, "run"),
 		"HOST4":          l.topo.Host4.String(), "HOST6": l.topo.Host6.String(),
@@ -68,7 +68,7 @@ func (l *lab) flags() []string {
 		"--instance=script",
 		"--state-dir=" + filepath.Join(l.dir, "state"),
 		"--run-dir=" + filepath.Join(l.dir, "run"),
-		"--bpffs=" + filepath.Join(l.dir, "bpf"),
+		"--bpffs=" + filepath.Join(l.dir, "bpf", "pins"),
 	}
 }
 

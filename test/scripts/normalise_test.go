@@ -19,11 +19,12 @@ func changing() []struct {
 		stands  string
 	}{
 		{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "ID"},
-		{regexp.MustCompile(`\b(vw-|vwv)[0-9a-f]{12}\b`), "${1}ID"},
-		{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "ID"},
+		{regexp.MustCompile(`\b(vw-|vwv)[0-9a-f]{12}\b`), "${1}0123456789ab"},
+		// As long as what it stands for, or tables would not be aligned.
+		{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "0123456789ab"},
 		{regexp.MustCompile(`\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "MAC"},
 		{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
-		{regexp.MustCompile(`/tmp/vethway-script-\d+`), "DIR"},
+		{regexp.MustCompile(`/tmp/(vethway-script|netlab)-[0-9-]+`), "DIR"},
 		{regexp.MustCompile(`(?i)("(?:Pid|Cookie|UptimeSeconds|IdleSeconds)":) [0-9.e+-]+`), "${1} N"},
 		{regexp.MustCompile(`\b\d+s\b`), "Ns"},
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/vethway/vethway/cmd/internal/cli/drop"
 	"github.com/vethway/vethway/cmd/internal/cli/exit"
 	"github.com/vethway/vethway/cmd/internal/cli/flow"
+	"github.com/vethway/vethway/cmd/internal/cli/mapcmd"
 	"github.com/vethway/vethway/cmd/internal/cli/network"
 	"github.com/vethway/vethway/cmd/internal/cli/port"
 	"github.com/vethway/vethway/cmd/internal/cli/status"
@@ -70,8 +71,8 @@ wrong has an exit code of its own: see "vethway help exit-codes".`
 	a.AddFlags(root)
 	root.AddCommand(
 		network.New(a), container.NewRun(a), container.NewExec(a), container.NewList(a), container.NewInspect(a),
-		container.NewStop(a), container.NewAttach(a), container.NewDetach(a), port.New(a), flow.New(a), drop.New(a),
-		status.New(a), whoami.New(a), newUninstall(a), newExitCodes(a),
+		container.NewStop(a), container.NewAttach(a), container.NewDetach(a), port.New(a), flow.New(a), mapcmd.New(a),
+		drop.New(a), status.New(a), whoami.New(a), newUninstall(a), newExitCodes(a),
 	)
 	return root
 }

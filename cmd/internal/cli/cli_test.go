@@ -88,7 +88,7 @@ func TestWrongCommandLines(t *testing.T) {
 			t.Errorf("vethway %s: exit code %d, want %d: %s", line, code, exit.Usage, errs)
 		}
 		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
-		if !strings.HasPrefix(lines[0], "vethway: ") || len(lines) > 2 || len(lines) == 2 && !strings.HasPrefix(lines[1], "try: ") {
+		if !strings.HasPrefix(lines[0], "vethway: ") || len(lines) > 2 || len(lines) == 2 && !strings.HasPrefix(lines[1], "hint: ") {
 			t.Errorf("vethway %s: want an error in one line and a hint, got\n%s", line, errs)
 		}
 	}

@@ -19,8 +19,12 @@ import (
 // systemBPFFS is where every distribution mounts the BPF file system.
 const systemBPFFS = "/sys/fs/bpf"
 
-// ensureBPFFS makes dir, mounting a BPF file system if none is there: on /sys/fs/bpf for a directory below it, on the
-// directory itself otherwise.
+// mountSource is what our own mounts show as their device, by which uninstalling knows them again.
+const mountSource = "vethway"
+
+// ensureBPFFS makes dir. If no BPF file system is there, one is mounted: on /sys/fs/bpf for a directory below it, on the
+// parent otherwise, which must be empty then. (Not on the directory itself: the kernel puts two files into the root of
+// every BPF file system, and only pins of ours are to be in dir.)
 func ensureBPFFS(dir string, log *slog.Logger) error {
 	above, err := existingAncestor(dir)
 	if err != nil {
@@ -42,19 +46,25 @@ func ensureBPFFS(dir string, log *slog.Logger) error {
 }
 
 func mountPoint(dir string) string {
-	if dir == systemBPFFS || strings.HasPrefix(dir, systemBPFFS+"/") {
+	if strings.HasPrefix(dir, systemBPFFS+"/") {
 		return systemBPFFS
 	}
-	return dir
+	return filepath.Dir(dir)
 }
 
 func mountBPFFS(at string, log *slog.Logger) error {
-	if at != systemBPFFS {
-		if err := os.MkdirAll(at, 0o700); err != nil {
-			return fmt.Errorf("make the pin directory: %w", err)
-		}
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return exit.Errorf(exit.NoBPFFS, "make the mount point of the BPF file system: %w", err)
 	}
-	if err := unix.Mount("bpf", at, "bpf", 0, "mode=0700"); err != nil {
+	files, err := os.ReadDir(at)
+	if err != nil {
+		return fmt.Errorf("look at the mount point of the BPF file system: %w", err)
+	}
+	if len(files) > 0 {
+		return exit.Errorf(exit.NoBPFFS, "%s is no BPF file system, and not empty", at).
+			WithHint("mount -t bpf bpf DIRECTORY, and --bpffs DIRECTORY/vethway")
+	}
+	if err := unix.Mount(mountSource, at, "bpf", 0, "mode=0700"); err != nil {
 		return exit.Errorf(exit.NoBPFFS, "mount a BPF file system on %s: %w", at, err).WithHint("mount -t bpf bpf %s", at)
 	}
 	// `ip netns exec` gives each command a mount namespace of its own: a mount made there, and all pins with it, ends
@@ -98,17 +108,42 @@ func privateMounts() (bool, error) {
 	return own != first, nil
 }
 
-// removeBPFFS removes the directory, and the mount if it was made for it alone. What is not empty is not ours to remove.
+// removeBPFFS removes the directory, and a mount of ours that holds nothing else. What is not empty is not ours to
+// remove.
 func removeBPFFS(dir string) error {
-	if mountPoint(dir) == dir {
-		if on, err := isBPFFS(dir); err == nil && on {
-			if err := unix.Unmount(dir, 0); err != nil {
-				return fmt.Errorf("unmount %s: %w", dir, err)
-			}
-		}
+	if err := removeEmpty(dir); err != nil {
+		return err
 	}
-	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the pin directory: %w", err)
+	at := mountPoint(dir)
+	mounts, err := readMounts(system())
+	if err != nil {
+		return err
+	}
+	// The first instance's parent directory, /sys/fs/bpf/vethway, is ours as well.
+	if at == systemBPFFS {
+		return removeEmpty(filepath.Dir(dir))
+	}
+	for _, m := range mounts {
+		if m.at != at || m.kind != "bpf" || m.source != mountSource {
+			continue
+		}
+		if files, err := os.ReadDir(at); err != nil || !onlyKernels(files) {
+			return err
+		}
+		if err := unix.Unmount(at, 0); err != nil {
+			return fmt.Errorf("unmount %s: %w", at, err)
+		}
+		return removeEmpty(at)
 	}
 	return nil
+}
+
+// onlyKernels: nothing but what the kernel puts into a new BPF file system.
+func onlyKernels(files []fs.DirEntry) bool {
+	for _, f := range files {
+		if f.Name() != "maps.debug" && f.Name() != "progs.debug" {
+			return false
+		}
+	}
+	return true
 }

@@ -4,34 +4,74 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 
-	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/cmd/internal/cli/exit"
+	"github.com/vethway/vethway/control/api"
+	"github.com/vethway/vethway/control/dataplane"
 	"github.com/vethway/vethway/control/link"
+	"github.com/vethway/vethway/loader"
 )
 
-// dataplane is what the daemon needs of the packet programs beyond what the engine does.
-type dataplane interface {
-	control.Dataplane
-	AttachMode() string
-	Features() []string
-	Close() error
+// packets are the packet programs: what the engine fills, and what it stands on.
+type packets struct {
+	*dataplane.Dataplane
+	loader *loader.Loader
 }
 
-// noDataplane carries no packet: bridges alone do.
-type noDataplane struct{}
-
-func (noDataplane) Sync(context.Context, *control.DataplaneState) error         { return nil }
-func (noDataplane) Collect(context.Context) (int, error)                        { return 0, nil }
-func (noDataplane) Flush(context.Context, func(control.Flow) bool) (int, error) { return 0, nil }
-func (noDataplane) Flows(context.Context, func(control.Flow) bool) error        { return nil }
-func (noDataplane) Drops(context.Context) ([]control.DropCount, error)          { return nil, nil }
-func (noDataplane) AttachMode() string                                          { return "none" }
-func (noDataplane) Features() []string                                          { return nil }
-func (noDataplane) Close() error                                                { return nil }
-
-func openDataplane(context.Context, Config, *link.Links, *slog.Logger) (dataplane, error) {
-	return noDataplane{}, nil
+// openPackets loads or adopts the programs.
+func openPackets(ctx context.Context, c Config, links *link.Links, log *slog.Logger) (*packets, error) {
+	facts, err := links.Host(ctx)
+	if err != nil {
+		return nil, err
+	}
+	first, last, err := c.natPorts()
+	if err != nil {
+		return nil, err
+	}
+	l, err := loader.Open(ctx, loader.Config{
+		PinDir: c.BPFFS, CgroupPath: c.Cgroup, NetnsCookie: links.Cookie(),
+		AttachMode: loader.AttachMode(c.Attach), Clsact: loader.AdaptClsact(links),
+		PoolFirst: first, PoolLast: last, LocalFirst: facts.PortRange[0], LocalLast: facts.PortRange[1],
+		Logger: log,
+	})
+	if err != nil {
+		return nil, explainLoader(fmt.Errorf("load the packet programs: %w", err))
+	}
+	d, err := dataplane.New(dataplane.Config{Loader: l, Logger: log})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return &packets{Dataplane: d, loader: l}, nil
 }
 
-func removeDataplane(context.Context, Config, *link.Links, *slog.Logger) error { return nil }
+// Close lets go of the programs; they run on.
+func (p *packets) Close() error { return p.loader.Close() }
+
+// removePackets takes the programs off, and their pins away.
+func removePackets(c Config, links *link.Links) error {
+	err := loader.Uninstall(loader.UninstallConfig{PinDir: c.BPFFS, Clsact: loader.AdaptClsact(links)})
+	return explainLoader(err)
+}
+
+// explainLoader gives the loader's errors their exit codes.
+func explainLoader(err error) error {
+	for _, known := range []struct {
+		is   error
+		code exit.Code
+		hint string
+	}{
+		{loader.ErrForeignPin, exit.ForeignPins, "move it away, or choose another directory with --bpffs"},
+		{loader.ErrKernelTooOld, exit.OldKernel, "uname -r"},
+		{loader.ErrNoBTF, exit.NoBTF, "a kernel built with CONFIG_DEBUG_INFO_BTF=y"},
+		{loader.ErrMissingCapability, exit.Capability, "sudo vethwayd"},
+		{loader.ErrNoTCX, exit.Of(api.Unsupported), "--attach clsact, or a kernel of 6.6 or newer"},
+	} {
+		if errors.Is(err, known.is) {
+			return &exit.Error{Code: known.code, Err: err, Hint: known.hint}
+		}
+	}
+	return err
+}

@@ -47,7 +47,7 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	e.closers = append(e.closers, links)
-	plane, err := openDataplane(ctx, c, links, log)
+	plane, err := openPackets(ctx, c, links, log)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,8 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	cfg := control.Config{
 		Links: links, Dataplane: plane, Store: db, Log: log, MTU: c.MTU, Uplinks: c.Uplinks,
-		Version: Version(), Netns: fmt.Sprint(links.Cookie()), StateFile: db.Path(), AttachMode: plane.AttachMode(), Features: plane.Features(),
+		Version: Version(), Netns: fmt.Sprint(links.Cookie()), StateFile: db.Path(),
+		AttachMode: string(plane.loader.Mode()), Features: plane.loader.Features().Names(),
 	}
 	cfg.Bases, cfg.Base6 = split(bases)
 	if e.Engine, err = control.New(ctx, cfg); err != nil {

@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -131,31 +130,15 @@ func effectiveCapabilities() (uint64, error) {
 
 // cgroupRoot returns where the cgroup v2 hierarchy is mounted: /sys/fs/cgroup, or beside v1 on hybrid machines.
 func (m machine) cgroupRoot() (string, error) {
-	r, err := m.mountinfo()
+	mounts, err := readMounts(m)
 	if err != nil {
-		return "", fmt.Errorf("find the cgroup v2 mount: %w", err)
+		return "", err
 	}
-	defer r.Close()
-	scan := bufio.NewScanner(r)
-	for scan.Scan() {
-		// proc(5): optional fields end with a lone hyphen; the file system's type is next.
-		before, after, ok := strings.Cut(scan.Text(), " - ")
-		fields := strings.Fields(before)
-		if !ok || len(fields) < 5 || !strings.HasPrefix(after, "cgroup2 ") {
-			continue
+	for _, mnt := range mounts {
+		// A root other than / is a part of the hierarchy, as seen from inside a container.
+		if mnt.kind == "cgroup2" && mnt.root == "/" {
+			return mnt.at, nil
 		}
-		// Field 4 is the mount's root: anything but / is a part of the hierarchy, seen from inside a container.
-		if fields[3] == "/" {
-			return unescapeMount(fields[4]), nil
-		}
-	}
-	if err := scan.Err(); err != nil {
-		return "", fmt.Errorf("find the cgroup v2 mount: %w", err)
 	}
 	return "", exit.Errorf(exit.NoCgroup, "no cgroup v2 hierarchy is mounted").WithHint("mount -t cgroup2 none /sys/fs/cgroup")
-}
-
-// unescapeMount undoes the octal escapes that the kernel writes for blanks in mount points.
-func unescapeMount(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }

@@ -68,7 +68,7 @@ func removeKernelObjects(ctx context.Context, cfg Config, log *slog.Logger) erro
 		return err
 	}
 	defer links.Close()
-	return errors.Join(removeDataplane(ctx, cfg, links, log), links.RemoveAll(ctx), removeBPFFS(cfg.BPFFS))
+	return errors.Join(removePackets(cfg, links), links.RemoveAll(ctx), removeBPFFS(cfg.BPFFS))
 }
 
 func removeSandboxes(dir sandbox.Dir) error {

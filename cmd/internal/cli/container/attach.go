@@ -67,7 +67,7 @@ func NewDetach(a *app.App) *cobra.Command {
 			var errs []error
 			for _, ref := range args {
 				if err := c.DetachContainer(cmd.Context(), ref); err != nil {
-					errs = append(errs, exit.Hint(err, "vethway ps"))
+					errs = append(errs, exit.WithHint(err, "vethway ps"))
 					continue
 				}
 				fmt.Fprintln(a.Streams.Out, ref)

@@ -54,7 +54,7 @@ func namespaceOf(ctx context.Context, a *app.App, c api.Backend, ref string) (st
 	}
 	got, err := c.Container(ctx, ref)
 	if err != nil {
-		return "", exit.Hint(err, "vethway ps")
+		return "", exit.WithHint(err, "vethway ps")
 	}
 	if err := checkNamespace(got.Namespace.Path); err != nil {
 		return "", err

@@ -47,7 +47,7 @@ the container is gone. What a killed vethway left behind is cleaned up as well.`
 func stop(ctx context.Context, dir sandbox.Dir, c api.Backend, name string, grace time.Duration) error {
 	if !containerName.MatchString(name) || !exists(dir.Namespace(name)) {
 		if _, err := c.Container(ctx, name); err != nil {
-			return exit.Hint(err, "vethway ps")
+			return exit.WithHint(err, "vethway ps")
 		}
 		return exit.Errorf(exit.Of(api.NotFound), "container %s was not made by `vethway run`", name).WithHint("vethway detach %s", name)
 	}

@@ -44,6 +44,15 @@ func Hint(err error, format string, args ...any) error {
 	return &Error{Code: code, Err: err, Hint: fmt.Sprintf(format, args...)}
 }
 
+// WithHint gives err a hint in place of the one it has; its code stays.
+func WithHint(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	code, _ := Classify(err)
+	return &Error{Code: code, Err: err, Hint: fmt.Sprintf(format, args...)}
+}
+
 // Status is the end of a command that `vethway run` or `exec` started: it is passed on, nothing is printed.
 type Status int
 
@@ -84,7 +93,7 @@ func Report(w io.Writer, program string, err error) int {
 	// One line: an error joined from several arrives with line breaks.
 	fmt.Fprintf(w, "%s: %s\n", program, strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	if hint != "" {
-		fmt.Fprintf(w, "try: %s\n", hint)
+		fmt.Fprintf(w, "hint: %s\n", hint)
 	}
 	return int(code)
 }

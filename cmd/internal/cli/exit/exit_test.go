@@ -38,9 +38,9 @@ func TestReport(t *testing.T) {
 	}{
 		{"none", nil, 0, ""},
 		{"plain", errors.New("broken"), 1, "vethway: broken\n"},
-		{"own", Errorf(HostBits, "host bits").WithHint("--subnet 10.0.0.0/24"), int(HostBits), "vethway: host bits\ntry: --subnet 10.0.0.0/24\n"},
-		{"of the API", fmt.Errorf("run: %w", refused), api.PortInUse.ExitCode(), "vethway: run: port 80/tcp is taken by nginx (pid 7)\ntry: vethway port ls\n"},
-		{"wrapped with another code", &Error{Code: NoNamespace, Err: refused}, int(NoNamespace), "vethway: port 80/tcp is taken by nginx (pid 7)\ntry: vethway port ls\n"},
+		{"own", Errorf(HostBits, "host bits").WithHint("--subnet 10.0.0.0/24"), int(HostBits), "vethway: host bits\nhint: --subnet 10.0.0.0/24\n"},
+		{"of the API", fmt.Errorf("run: %w", refused), api.PortInUse.ExitCode(), "vethway: run: port 80/tcp is taken by nginx (pid 7)\nhint: vethway port ls\n"},
+		{"wrapped with another code", &Error{Code: NoNamespace, Err: refused}, int(NoNamespace), "vethway: port 80/tcp is taken by nginx (pid 7)\nhint: vethway port ls\n"},
 		{"a command's status", errors.Join(Status(3), nil), 3, ""},
 		{"several lines", errors.Join(errors.New("one"), errors.New("two")), 1, "vethway: one; two\n"},
 	} {

@@ -77,3 +77,12 @@ func visible(cell string) string {
 	}
 	return strings.NewReplacer("\t", " ", "\n", " ").Replace(cell)
 }
+
+// Headers turns names of fields into a table's headers.
+func Headers(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = strings.ToUpper(strings.ReplaceAll(n, "_", " "))
+	}
+	return out
+}
