@@ -36,7 +36,11 @@ func importDirection(tree fs.FS) ([]string, error) {
 		folder := home(f.dir())
 		for _, imp := range f.imports() {
 			target, ours := strings.CutPrefix(imp, module)
-			if !ours || f.isTest() && under(target, "test") {
+			switch {
+			case !ours, f.forTests() && under(target, "test"):
+				continue
+			case !f.forTests() && testHelper(target):
+				bad = append(bad, fmt.Sprintf("%s imports %s: it is for tests", f.path, target))
 				continue
 			}
 			if !underAny(target, mayImport[folder]) || target == "control/dataplane" && folder == "control" {
@@ -45,6 +49,15 @@ func importDirection(tree fs.FS) ([]string, error) {
 		}
 	}
 	return bad, nil
+}
+
+// testHelper knows the packages that help other packages' tests by their name, as
+// in net/http/httptest.
+func testHelper(dir string) bool { return strings.HasSuffix(dir, "test") && !under(dir, "test") }
+
+// forTests reports whether the file is a test or helps tests.
+func (f goFile) forTests() bool {
+	return f.isTest() || testHelper(f.dir()) || under(f.dir(), "test")
 }
 
 // home is the longest folder of mayImport that holds dir.

@@ -42,6 +42,8 @@ func TestRules(t *testing.T) {
 			"control/dataplane/a.go", imports("dataplane", module+"loader", module+"control"),
 			"cmd/x/a.go", imports("main", module+"control/dataplane", "fmt"),
 			"maps/a_test.go", imports("maps", module+"test/behaviour"),
+			"loader/loadertest/a.go", imports("loadertest", module+"test/behaviour"),
+			"loader/b_test.go", imports("loader", module+"loader/loadertest"),
 			"cmd/internal/bench/a.go", imports("bench", module+"test/netlab")), ""},
 		{"import direction", "maps to loader", tree("maps/a.go", imports("maps", module+"loader")), "maps/a.go imports loader"},
 		{"import direction", "bpf to maps", tree("bpf/a.go", imports("bpf", module+"maps")), "bpf/a.go imports maps"},
@@ -51,6 +53,7 @@ func TestRules(t *testing.T) {
 		{"import direction", "ipam to loader", tree("control/ipam/a.go", imports("ipam", module+"loader")), "control/ipam/a.go"},
 		{"import direction", "dataplane to cmd", tree("control/dataplane/a.go", imports("dataplane", module+"cmd/internal/cli")), "control/dataplane/a.go"},
 		{"import direction", "product to test", tree("cmd/internal/cli/a.go", imports("cli", module+"test/netlab")), "cmd/internal/cli/a.go"},
+		{"import direction", "product to a test helper", tree("cmd/internal/cli/a.go", imports("cli", module+"loader/loadertest")), "cmd/internal/cli/a.go"},
 		{"import direction", "tests upwards", tree("maps/a_test.go", imports("maps", module+"loader")), "maps/a_test.go"},
 
 		{"imports with one home", "at home", tree("loader/a.go", imports("loader", "github.com/cilium/ebpf/link"),
