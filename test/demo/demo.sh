@@ -83,7 +83,9 @@ chapter "Where the translations are"
 explain "The flow table is a BPF map. What the initiator sends, and what comes back, tell the translation."
 show_head 12 vethway flow ls -o table
 explain "" "The same map as it is pinned in the BPF file system, decoded without asking the daemon:"
-show_head 6 vethway map dump flows -o table
+show_head 5 vethway map dump flows -o table
+show_head 5 vethway map dump published -o table
+show vethway map ls --format '{{.Get "name"}}: {{.Get "entries"}} of {{.Get "max_entries"}} entries'
 
 chapter "Not one netfilter rule"
 explain "The host namespace's firewall, seen by both tools:"
@@ -93,8 +95,8 @@ check_empty "nft list ruleset" in_ns "$host" nft list ruleset
 
 chapter "The daemon is killed"
 explain "kill -9. Everything is pinned in the kernel, so the answers keep coming. Then it is started again, and adopts what is there."
-kill_daemon
 header
+kill_daemon
 ask remote "a client, daemon dead" http://192.0.2.2:8080 "c1 saw 192.0.2.3"
 ask c1 "c1 asks the LAN" http://192.0.2.3 "lan saw 192.0.2.2"
 start_daemon

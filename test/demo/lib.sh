@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154 # demo.sh sets tmp, host, remote, daemon_flags and bench_seconds
 # What demo.sh is made of. It uses demo.sh's variables: root, tmp, host, remote, daemon_flags and the counters.
 
 if [ -t 1 ]; then
@@ -24,7 +25,7 @@ show_head() {
 	shift
 	printf '%s$ %s%s\n' "$dim" "$*" "$plain"
 	out=$("$@")
-	head -n "$lines" <<<"$out"
+	head -n "$lines" <<<"$out" | cut -c "1-${COLUMNS:-160}"
 	local more=$(($(wc -l <<<"$out") - lines))
 	[ "$more" -le 0 ] || printf '... and %d more\n' "$more"
 }
@@ -83,7 +84,8 @@ EOF
 # start_daemon starts vethwayd in the host, and waits until its socket answers.
 start_daemon() {
 	printf '%s$ nsenter --net=HOST vethwayd ... &%s\n' "$dim" "$plain"
-	in_ns "$host" vethwayd "${daemon_flags[@]}" >>"$tmp/vethwayd.log" 2>&1 &
+	# Not by a function: $! would be a subshell's, and it is the daemon that is to be killed.
+	nsenter "--net=/run/netns/$host" -- vethwayd "${daemon_flags[@]}" >>"$tmp/vethwayd.log" 2>&1 &
 	daemon_pid=$!
 	for _ in $(seq 200); do
 		if vethway status >/dev/null 2>&1; then
@@ -101,11 +103,19 @@ start_daemon() {
 kill_daemon() {
 	disown "$daemon_pid"
 	show kill -9 "$daemon_pid"
+	while kill -0 "$daemon_pid" 2>/dev/null; do
+		sleep 0.05
+	done
 	daemon_pid=
+	if vethway status >/dev/null 2>&1; then
+		row no "the daemon is dead" "vethway status" "it answers"
+	else
+		row yes "the daemon is dead" "vethway status" "no answer"
+	fi
 }
 
 start_remote_server() {
-	in_ns "$remote" vethway whoami --label lan 80 >/dev/null 2>&1 &
+	nsenter "--net=/run/netns/$remote" -- vethway whoami --label lan 80 >/dev/null 2>&1 &
 	server_pid=$!
 }
 
@@ -175,15 +185,17 @@ benchmark() {
 # tear_down ends everything in the order in which it was begun, backwards, and proves that nothing is left.
 tear_down() {
 	show vethway stop -t 2s c1 c2 d1
-	kill "$daemon_pid" && wait "$daemon_pid" || true
+	show kill "$daemon_pid"
+	wait "$daemon_pid" || true
 	daemon_pid=
-	show in_ns "$host" vethwayd uninstall "${daemon_flags[@]}"
+	printf '%s$ nsenter --net=HOST vethwayd uninstall ...%s\n' "$dim" "$plain"
+	in_ns "$host" vethwayd uninstall "${daemon_flags[@]}"
 	local left
 	left=$(in_ns "$host" ip -o link | grep -cv -e ' lo:' -e ' eth0@' || true)
-	if [ "$left" = 0 ] && [ ! -e "$tmp/state" ]; then
+	if [ "$left" = 0 ] && [ ! -e "$tmp/state" ] && [ ! -e "$tmp/bpf" ] && [ ! -e "$tmp/run" ]; then
 		row yes "what is left behind" "" "nothing"
 	else
-		row no "what is left behind" "" "$left interfaces"
+		row no "what is left behind" "" "$left interfaces, $(find "$tmp" | wc -l) files"
 	fi
 }
 
