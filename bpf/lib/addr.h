@@ -66,6 +66,12 @@ static __always_inline bool addr_is_multicast(const struct addr *a)
 	return addr_is4(a) ? (a->b[12] & 0xf0) == 0xe0 : a->b[0] == 0xff;
 }
 
+/* For all on a link: multicast, and 255.255.255.255. */
+static __always_inline bool addr_is_for_all(const struct addr *a)
+{
+	return addr_is_multicast(a) || (addr_is4(a) && addr_words(a)[3] == 0xffffffff);
+}
+
 static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
 {
 	return *(__u16 *)a == *(__u16 *)b && *(__u16 *)(a + 2) == *(__u16 *)(b + 2) && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);

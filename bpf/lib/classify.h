@@ -269,6 +269,9 @@ static __always_inline int new_flow_classify(struct __sk_buff *ctx, struct packe
 	}
 	if (to && to->kind == ADDRESS_SUBNET)
 		return to->network == veth->network ? ROUTE_STACK : -DROP_ISOLATED;
+	/* A unicast frame does not make it anybody else's: the stack knows. */
+	if (addr_is_for_all(&pkt->key.dst))
+		return ROUTE_STACK;
 	if (veth->flags & NETWORK_INTERNAL)
 		return -DROP_INTERNAL;
 	if (pkt->flags & PACKET_FRAGMENT)

@@ -142,3 +142,16 @@ func (f family) routed(t *testing.T, dst netip.Addr, dev string, via netip.Addr,
 	defer func() { check(t, f.lab.host.DelRoute(r)) }()
 	do()
 }
+
+// atBridge is the context of a packet that the stack sends to a container's
+// network; from: the uplink or bridge that it came from, empty: the host.
+func (f family) atBridge(container, from string) skBuff {
+	ctx := skBuff{Ifindex: f.containers[container].network.ifindex}
+	if u := f.uplinks[from]; u != nil {
+		ctx.IngressIfindex = u.ifindex
+	}
+	if c := f.containers[from]; c != nil {
+		ctx.IngressIfindex = c.network.ifindex
+	}
+	return ctx
+}
