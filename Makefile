@@ -10,8 +10,11 @@ MAKEFLAGS += --no-print-directory
 
 # sudo resets PATH, and Go's own installer puts Go here.
 export PATH := $(PATH):/usr/local/go/bin
-# root's git may refuse to look into a clone that somebody else owns.
-export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=%,$(GOFLAGS))
+# root's git refuses to look into a clone that somebody else owns, and with it
+# the go command, which asks git for the version.
+export GIT_CONFIG_COUNT := 1
+export GIT_CONFIG_KEY_0 := safe.directory
+export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 BINARIES := vethwayd vethway vethway-bench
 
@@ -21,7 +24,7 @@ BINARIES := vethwayd vethway vethway-bench
 build: ## build bin/vethwayd, bin/vethway and bin/vethway-bench (needs Go alone)
 	@for b in $(BINARIES); do \
 		echo "build bin/$$b"; \
-		CGO_ENABLED=0 go build -trimpath -o bin/$$b ./cmd/$$b; \
+		CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/$$b ./cmd/$$b; \
 	done
 	@.ci/own bin
 
@@ -53,10 +56,12 @@ run: build ## run the daemon on this machine until Ctrl-C (root)
 	bin/vethwayd
 
 .PHONY: bench
-bench: build ## measure against iptables and plain routing, about ten minutes (root)
+bench: build ## measure against iptables and plain routing, and write the table in README.md (root)
 	@.ci/root bench
 	@.ci/deps test
-	bin/vethway-bench run
+	bin/vethway-bench run --out bin/bench.json
+	bin/vethway-bench readme --in bin/bench.json --readme README.md
+	@.ci/own bin README.md
 
 ##@ Check
 
@@ -82,6 +87,10 @@ compliance: ## run the tests, then write test/compliance.json and the table in t
 	@status=0; $(MAKE) test || status=$$?; \
 		go run ./test/internal/compliance -results bin/compliance.jsonl -write || status=$$?; \
 		.ci/own test; exit $$status
+
+.PHONY: compliance-check
+compliance-check: ## fail if the last `make test` proves anything else than test/compliance.json says
+	@go run ./test/internal/compliance -results bin/compliance.jsonl -check
 
 .PHONY: fmt
 fmt: ## format Go and C
