@@ -34,6 +34,8 @@ type DataplaneState struct {
 	Uplinks   []DataplaneUplink
 	// Locals are the prefixes that the host's local routing table delivers to the host itself (type RTN_LOCAL).
 	Locals []netip.Prefix
+	// Routing is a digest of the host's routes and policy rules: when it changes, flows look for their next hop again.
+	Routing uint64
 	// HostPorts are ports inside the NAT pool that sockets of the host are bound to.
 	HostPorts []HostPort
 }

@@ -95,7 +95,8 @@ func target(hostIP netip.Addr, gw4, gw6 *endpoint) (*endpoint, netip.Addr) {
 // dataplaneState is the state as the packet programs see it. Networks and endpoints whose links the kernel does not have
 // are left out.
 func (e *Engine) dataplaneState(s *state) *DataplaneState {
-	want := &DataplaneState{HostPorts: e.kernel.facts.Bound, Locals: e.kernel.facts.Locals}
+	facts := e.kernel.facts
+	want := &DataplaneState{HostPorts: facts.Bound, Locals: facts.Locals, Routing: facts.Routing}
 	for _, n := range s.sortedNetworks() {
 		if bridge, ok := e.kernel.bridges[n.ID]; ok {
 			want.Networks = append(want.Networks, n.dataplane(bridge))

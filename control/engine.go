@@ -30,8 +30,10 @@ type Engine struct {
 	// turn is held, by having sent on it, by whoever changes anything. What follows belongs to the holder.
 	turn  chan struct{}
 	saved *state // what the store holds; differs from state only while the store fails
-	pools map[string]*pools
-	ports *ports.Table
+	// doubtful tells that a commit failed: it may have come through all the same.
+	doubtful bool
+	pools    map[string]*pools
+	ports    *ports.Table
 	// kernel is what we know of the links that we made.
 	kernel kernel
 	// adopted tells that the host was compared with the whole state once. Before, we know no link's index, and a
@@ -182,11 +184,20 @@ func (e *Engine) plan(ctx context.Context, before, next **state, plan func(next 
 
 // save commits a state to the store.
 func (e *Engine) save(ctx context.Context, next *state) error {
+	if e.doubtful {
+		stored, err := loadState(ctx, e.cfg.Store)
+		if err != nil {
+			return err
+		}
+		e.saved, e.doubtful = stored, false
+	}
 	records, err := next.recordsSince(e.saved)
 	if err != nil {
 		return err
 	}
 	if err := e.cfg.Store.Commit(ctx, records); err != nil {
+		e.doubtful = true
+		e.kick()
 		return err
 	}
 	e.saved = next

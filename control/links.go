@@ -107,6 +107,8 @@ type HostFacts struct {
 	Locals []netip.Prefix
 	// Routes are the destinations of the host's other routes: a new network's subnet must not overlap one.
 	Routes []netip.Prefix
+	// Routing is a digest of routes and policy rules that are not ours: as long as it is the same, so are all next hops.
+	Routing uint64
 	// PortRange is net.ipv4.ip_local_port_range, and ReservedPorts net.ipv4.ip_local_reserved_ports.
 	PortRange     [2]uint16
 	ReservedPorts []PortSpan

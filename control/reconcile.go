@@ -118,7 +118,7 @@ func (t *transition) removeUnnamed(ctx context.Context) error {
 // settle writes what the store failed to take before, and notes what the host has that does not go with ours.
 func (e *Engine) settle(ctx context.Context, t *transition) {
 	now := e.state.Load()
-	if now != e.saved {
+	if now != e.saved || e.doubtful {
 		if err := e.save(ctx, now); err != nil {
 			t.problems = append(t.problems, problem{"state", err})
 		}

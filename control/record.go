@@ -60,8 +60,9 @@ type endpoint struct {
 	Static4, Static6 bool `json:",omitempty"`
 	Aliases          []string
 	GwPriority       int `json:",omitempty"`
-	// Interface is the name in the container; empty until the kernel has chosen one.
+	// Interface is the name in the container; empty until the kernel has chosen one. NameChosen tells that it has.
 	Interface   string
+	NameChosen  bool `json:",omitempty"`
 	Incarnation string
 }
 

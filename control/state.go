@@ -168,7 +168,7 @@ func (s *state) container(ref string) (*container, error) {
 func resolve[T any](noun, ref string, all map[string]T, name func(T) string) (string, error) {
 	list := "vethway network ls"
 	if noun == "container" {
-		list = "vethway status"
+		list = "vethway ps"
 	}
 	if ref == "" {
 		return "", api.Errorf(api.InvalidArgument, "no %s named", noun)

@@ -27,8 +27,9 @@ type transition struct {
 	problems []problem
 	// gone are containers whose namespaces turned out to have vanished.
 	gone map[string]bool
-	// ensured are endpoints that await activation.
+	// ensured are endpoints that await activation, and synced tells that the programs know of them.
 	ensured []attachment
+	synced  bool
 }
 
 // attachment is an endpoint with what it belongs to.
@@ -140,7 +141,13 @@ func (t *transition) ensureEndpoint(ctx context.Context, a attachment) error {
 	if _, ok := t.e.kernel.bridges[a.network.ID]; !ok {
 		return nil // its own failure has been noted
 	}
-	info, err := t.e.cfg.Links.EnsureEndpoint(ctx, a.spec())
+	spec := a.spec()
+	info, err := t.e.cfg.Links.EnsureEndpoint(ctx, spec)
+	if errors.Is(err, fs.ErrExist) && a.endpoint.NameChosen && spec.ContainerName != "" {
+		// The interface was lost, and its name, which nobody asked for, has been taken meanwhile.
+		spec.ContainerName = ""
+		info, err = t.e.cfg.Links.EnsureEndpoint(ctx, spec)
+	}
 	if err == nil {
 		t.e.kernel.ends[a.endpoint.ID] = info
 		t.ensured = append(t.ensured, a)
@@ -159,13 +166,13 @@ func (t *transition) recordInterfaces(ctx context.Context) error {
 	changed := false
 	for _, a := range t.ensured {
 		name := t.e.kernel.ends[a.endpoint.ID].ContainerName
-		if a.endpoint.Interface != "" || name == "" {
+		if name == "" || name == a.endpoint.Interface {
 			continue
 		}
 		c := *next.containers[a.container.ID]
 		c.Endpoints = slices.Clone(c.Endpoints)
 		ep := *a.endpoint
-		ep.Interface = name
+		ep.Interface, ep.NameChosen = name, true
 		c.Endpoints[slices.Index(c.Endpoints, a.endpoint)] = &ep
 		next.containers[c.ID] = &c
 		changed = true
@@ -201,10 +208,14 @@ func (t *transition) sync(ctx context.Context) error {
 	if err := t.e.cfg.Dataplane.Sync(ctx, t.e.dataplaneState(t.to)); err != nil {
 		return t.failed("packet programs", err)
 	}
+	t.synced = true
 	return nil
 }
 
 func (t *transition) activate(ctx context.Context) error {
+	if !t.synced {
+		return nil // what is down stays down: it may not be guarded
+	}
 	for _, a := range t.ensured {
 		if err := ctx.Err(); err != nil {
 			return err
