@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if labMade {
 		l, err := theLab()
 		if err == nil {
-			err = l.topo.Close()
+			err = l.close()
 		}
 		if err = errors.Join(err, netlab.CheckLeaks()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -78,6 +78,7 @@ type lab struct {
 	networks   []*network
 	containers map[string]*container
 	uplinks    map[string]*uplink
+	world      *world // the shared one
 }
 
 // The values of NETWORK_* in bpf/lib/maps.h.
@@ -100,6 +101,13 @@ func newLab() (*lab, error) {
 		return nil, errors.Join(err, topo.Close())
 	}
 	return l, nil
+}
+
+func (l *lab) close() error {
+	if l.world != nil {
+		l.world.close()
+	}
+	return l.topo.Close()
 }
 
 func (l *lab) build() error {

@@ -4,7 +4,6 @@ package packet
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"testing"
 
@@ -182,11 +181,7 @@ func key(p packet) flowKey {
 // clear empties the flow table.
 func (w *world) clear(t testing.TB) {
 	t.Helper()
-	for k := range w.flows(t) {
-		if err := w.Flows.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			t.Fatal(err)
-		}
-	}
+	emptyMap(t, w.Flows)
 }
 
 func (w *world) describe(t testing.TB) string {

@@ -63,7 +63,8 @@ type programs struct {
 type world struct {
 	programs
 	*lab
-	slots uint32 // given to published ports
+	slots uint32   // given to published ports
+	used  []uint32 // indexes of port_use
 }
 
 // knobs are what a world is loaded with; zero: the defaults.
@@ -72,31 +73,74 @@ type knobs struct {
 	flows               uint32 // entries in the flow table
 }
 
-// newWorld loads the programs with empty counters and flows, and publishes
-// c1's port 80 as 8080 of any address, tcp and udp, both families.
+// newWorld gives a test empty counters and flows, and c1's port 80 published
+// as 8080 of any address, tcp and udp, both families. Worlds without special
+// knobs share their programs, since loading them takes most of the time.
 func newWorld(t testing.TB, l *lab, k knobs) *world {
 	t.Helper()
-	w := &world{lab: l}
+	w := l.world
+	if w == nil || k != (knobs{}) {
+		w = &world{lab: l}
+		check(t, w.load(k))
+		if k == (knobs{}) {
+			l.world = w
+		} else {
+			t.Cleanup(w.close)
+		}
+	}
+	w.empty(t)
+	w.fill(t)
+	w.publish(t, published{port: 8080, target: "c1", targetPort: 80})
+	return w
+}
+
+func (w *world) load(k knobs) error {
 	spec, err := bpf.LoadVethway()
-	check(t, err)
+	if err != nil {
+		return err
+	}
 	if k.poolFirst == 0 {
 		k.poolFirst, k.poolLast = poolFirst, poolLast
 	}
 	if k.flows != 0 {
 		spec.Maps[bpf.VethwayMapFlows].MaxEntries = k.flows
 	}
-	check(t, errors.Join(
+	err = errors.Join(
 		spec.Variables[bpf.VethwayVarPoolFirst].Set(k.poolFirst),
 		spec.Variables[bpf.VethwayVarPoolLast].Set(k.poolLast),
 		spec.Variables[bpf.VethwayVarLocalFirst].Set(uint16(localFirst)),
 		spec.Variables[bpf.VethwayVarLocalLast].Set(uint16(localLast)),
 		spec.Variables[bpf.VethwayVarCsumIpv6Flag].Set(uint32(csumIPv6)),
-	))
-	check(t, spec.LoadAndAssign(&w.programs, nil))
-	t.Cleanup(w.close)
-	w.fill(t)
-	w.publish(t, published{port: 8080, target: "c1", targetPort: 80})
-	return w
+	)
+	if err != nil {
+		return err
+	}
+	return spec.LoadAndAssign(&w.programs, nil)
+}
+
+// empty undoes what the test before has done.
+func (w *world) empty(t testing.TB) {
+	t.Helper()
+	for _, m := range []*ebpf.Map{w.Flows, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.Counters} {
+		emptyMap(t, m)
+	}
+	for _, i := range w.used {
+		check(t, w.PortUse.Put(i, uint32(0)))
+	}
+	w.used, w.slots = nil, 0
+}
+
+func emptyMap(t testing.TB, m *ebpf.Map) {
+	t.Helper()
+	key := make([]byte, m.KeySize())
+	for {
+		err := m.NextKey(nil, &key)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return
+		}
+		check(t, err)
+		check(t, m.Delete(key))
+	}
 }
 
 func (w *world) close() {
@@ -234,7 +278,9 @@ func (w *world) usePort(t testing.TB, proto byte, port uint16, use uint32) {
 	if !ok {
 		index = 2
 	}
-	check(t, w.PortUse.Put(index<<16|uint32(port), use))
+	index = index<<16 | uint32(port)
+	w.used = append(w.used, index)
+	check(t, w.PortUse.Put(index, use))
 }
 
 // toAddr writes an IPv4 address as ::ffff:a.b.c.d, and no address as zeros.
