@@ -17,7 +17,7 @@ import (
 )
 
 // portsInterval is how often the port_use map is read back.
-const portsInterval = time.Minute
+const portsInterval = 5 * time.Minute
 
 // Dataplane implements control.Dataplane. Its methods may be called at the same time.
 type Dataplane struct {
@@ -35,7 +35,8 @@ type Dataplane struct {
 	published  mirror[maps.PublishedKey, maps.PublishedPort]
 	slots      slots
 	ports      ports
-	synced     bool // since the start
+	synced     bool   // since the start
+	routing    uint64 // digest of the routes that flows have been told of
 	verifiedAt time.Duration
 
 	collecting sync.Mutex // one Collect at a time
@@ -114,12 +115,12 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 	if err != nil {
 		return err
 	}
-	if routes || moved || !d.synced {
+	if routes || moved || !d.synced || want.Routing != d.routing {
 		if err := d.slots.bump(maps.RouteSlot); err != nil {
 			return err
 		}
 	}
-	d.synced = true
+	d.synced, d.routing = true, want.Routing
 	if attachErr != nil {
 		return attachErr
 	}
@@ -215,15 +216,4 @@ func (d *Dataplane) verify() error {
 		d.log.Warn("put back what had been removed", "what", repaired)
 	}
 	return err
-}
-
-// RouteChanged makes every flow find its next hop again. Sync does so itself when uplinks or local addresses changed;
-// this is for other changes of routes.
-func (d *Dataplane) RouteChanged(context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.slots.load(); err != nil {
-		return err
-	}
-	return d.slots.bump(maps.RouteSlot)
 }

@@ -5,6 +5,7 @@ package link
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"slices"
 
@@ -39,6 +40,11 @@ func (l *Links) host(ctx context.Context) (control.HostFacts, error) {
 	}
 	facts.Uplinks = uplinks(links, addrs)
 	facts.Locals, facts.Routes = sortRoutes(links, routes)
+	rules, err := dump(ctx, func() ([]netlink.Rule, error) { return l.h.RuleList(netlink.FAMILY_ALL) })
+	if err != nil {
+		return facts, fmt.Errorf("list policy rules: %w", err)
+	}
+	facts.Routing = routingDigest(links, routes, rules)
 	if facts.PortRange, facts.ReservedPorts, err = l.portSettings(); err != nil {
 		return facts, err
 	}
@@ -58,6 +64,31 @@ func (l *Links) allRoutes() ([]netlink.Route, error) {
 		return true
 	})
 	return routes, err
+}
+
+// routingDigest stands for all that decides where a packet leaves the host, but for what is ours. Equal routing may be dumped in
+// another order, so the parts are summed. Expiry times, which count down, are not part of a route's text.
+func routingDigest(links []netlink.Link, routes []netlink.Route, rules []netlink.Rule) uint64 {
+	mine := map[int]bool{}
+	for _, link := range links {
+		mine[link.Attrs().Index] = ours(link)
+	}
+	var sum uint64
+	add := func(format string, args ...any) {
+		h := fnv.New64a()
+		fmt.Fprintf(h, format, args...)
+		sum += h.Sum64()
+	}
+	for _, r := range routes {
+		if r.Type == unix.RTN_UNICAST && !mine[r.LinkIndex] {
+			add("%v %v %v %v %v %v %v %v %v %v %v", r.Dst, r.Src, r.Gw, r.Via, r.MultiPath, r.LinkIndex, r.Table, r.Priority, r.Tos, r.Flags, r.MTU)
+		}
+	}
+	for _, r := range rules {
+		add("%v %v %v %v %v %v %v %v %v %v %v %v", r.Priority, r.Family, r.Table, r.Src, r.Dst, r.Mark, r.IifName, r.OifName, r.Tos,
+			r.Invert, r.Type, r.SuppressPrefixlen)
+	}
+	return sum
 }
 
 // sortRoutes parts local prefixes from the destinations that lead elsewhere. Default routes say nothing about which
