@@ -84,8 +84,8 @@ EOF
 # start_daemon starts vethwayd in the host, and waits until its socket answers.
 start_daemon() {
 	printf '%s$ nsenter --net=HOST vethwayd ... &%s\n' "$dim" "$plain"
-	# Not by a function: $! would be a subshell's, and it is the daemon that is to be killed.
-	nsenter "--net=/run/netns/$host" -- vethwayd "${daemon_flags[@]}" >>"$tmp/vethwayd.log" 2>&1 &
+	# Not by a function: $! would be a subshell's. In a session of its own: Ctrl-C is for the demo to clean up.
+	setsid nsenter "--net=/run/netns/$host" -- vethwayd "${daemon_flags[@]}" >>"$tmp/vethwayd.log" 2>&1 &
 	daemon_pid=$!
 	for _ in $(seq 200); do
 		if vethway status >/dev/null 2>&1; then
@@ -115,7 +115,7 @@ kill_daemon() {
 }
 
 start_remote_server() {
-	nsenter "--net=/run/netns/$remote" -- vethway whoami --label lan 80 >/dev/null 2>&1 &
+	setsid nsenter "--net=/run/netns/$remote" -- vethway whoami --label lan 80 >/dev/null 2>&1 &
 	server_pid=$!
 }
 
