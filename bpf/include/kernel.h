@@ -111,9 +111,11 @@ enum {
 #define IPPROTO_UDP 17
 #define IPPROTO_ROUTING 43
 #define IPPROTO_FRAGMENT 44
+#define IPPROTO_AH 51
 #define IPPROTO_ICMPV6 58
 #define IPPROTO_DSTOPTS 60
 #define IPPROTO_SCTP 132
+#define IPPROTO_MH 135
 
 #define EPERM 1
 #define ENOENT 2

@@ -48,6 +48,22 @@ static __always_inline int antispoof_nd(struct __sk_buff *ctx, const struct pack
 	return -DROP_SPOOFED_ARP;
 }
 
+/* Behind headers that are not stepped over there may be any message (RFC 7113 section 3): the hop limit says that it could be valid. */
+static __always_inline int antispoof_hidden(const struct packet *pkt)
+{
+	if (!pkt->v6 || !(pkt->flags & PACKET_OPAQUE) || pkt->ttl != 255)
+		return 0;
+	switch (pkt->key.proto) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_AH:
+	case IPPROTO_MH:
+		return -DROP_ROUTER_ADVERT;
+	}
+	return 0;
+}
+
 static __always_inline int antispoof_ip(const struct packet *pkt, const struct veth_value *veth)
 {
 	const struct addr *src = &pkt->key.src;

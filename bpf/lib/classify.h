@@ -59,6 +59,9 @@ static __always_inline int from_container_miss(struct __sk_buff *ctx, struct pac
 	ret = antispoof_ip(pkt, veth);
 	if (ret)
 		return ret;
+	ret = antispoof_hidden(pkt);
+	if (ret)
+		return ret;
 	if (pkt->v6 && pkt->key.proto == IPPROTO_ICMPV6 && pkt->icmp_type >= 133) {
 		ret = antispoof_nd(ctx, pkt, veth);
 		if (ret)

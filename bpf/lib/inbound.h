@@ -150,14 +150,18 @@ static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 {
 	struct address_value *from;
 	struct packet pkt;
+	int parsed;
 
-	if (packet_parse(ctx, &pkt, l3))
+	parsed = packet_parse(ctx, &pkt, l3);
+	if (parsed > 0)
 		return PASS;
-	if (pkt.flags & PACKET_ICMP_ERROR && !ctx->ingress_ifindex)
+	if (!parsed && pkt.flags & PACKET_ICMP_ERROR && !ctx->ingress_ifindex)
 		return tail(ctx, CALL_ICMP_ERROR, HOOK_TO_UPLINK, l3);
 	from = address_find(&pkt.key.src);
 	if (!from)
 		return PASS;
+	if (parsed)
+		return from->kind == ADDRESS_SUBNET || from->network ? parsed : PASS;
 	if (from->kind == ADDRESS_SUBNET || from->network)
 		return tail(ctx, CALL_NEW_OUTBOUND, HOOK_TO_UPLINK, l3);
 	/* A raw socket's ping has any identifier: one that is in the pool must be reserved like a container's. */

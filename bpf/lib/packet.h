@@ -136,6 +136,9 @@ static __always_inline int parse_ipv4(struct __sk_buff *ctx, struct packet *pkt)
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
 		return -DROP_MALFORMED;
+	/* First, so that whoever sent what is found broken below is known. */
+	addr_set4(&pkt->key.src, ip->saddr);
+	addr_set4(&pkt->key.dst, ip->daddr);
 	hlen = ip->ihl * 4;
 	/* A GSO packet beyond 64 KiB (BIG TCP) says 0: then the buffer's length counts. */
 	len = ip->tot_len ? bpf_ntohs(ip->tot_len) : ctx->len - pkt->l3;
@@ -145,8 +148,6 @@ static __always_inline int parse_ipv4(struct __sk_buff *ctx, struct packet *pkt)
 	pkt->ttl = ip->ttl;
 	pkt->tos = ip->tos;
 	pkt->l4 = pkt->l3 + hlen;
-	addr_set4(&pkt->key.src, ip->saddr);
-	addr_set4(&pkt->key.dst, ip->daddr);
 	if (ip->frag_off & bpf_htons(IP_OFFSET_MF)) {
 		pkt->flags |= PACKET_FRAGMENT;
 		pkt->key.proto = ip->protocol;
@@ -163,6 +164,11 @@ static __always_inline int parse_ipv6(struct __sk_buff *ctx, struct packet *pkt)
 
 	if (!ip || ip->version != 6)
 		return -DROP_MALFORMED;
+	addr_set6(&pkt->key.src, ip->saddr);
+	addr_set6(&pkt->key.dst, ip->daddr);
+	/* IPv4-mapped addresses have no business on a wire, and must not meet the flows of IPv4. */
+	if (addr_is4(&pkt->key.src) || addr_is4(&pkt->key.dst))
+		return -DROP_MALFORMED;
 	/* A jumbogram (RFC 2675; BIG TCP before 6.9) says 0. */
 	len = ip->payload_len ? bpf_ntohs(ip->payload_len) : ctx->len - pkt->l3 - sizeof(*ip);
 	if (len > ctx->len - pkt->l3 - sizeof(*ip))
@@ -171,8 +177,6 @@ static __always_inline int parse_ipv6(struct __sk_buff *ctx, struct packet *pkt)
 	pkt->ttl = ip->hop_limit;
 	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
 	pkt->l4 = pkt->l3 + sizeof(*ip);
-	addr_set6(&pkt->key.src, ip->saddr);
-	addr_set6(&pkt->key.dst, ip->daddr);
 	next = ip->nexthdr;
 	/* Options headers are stepped over (RFC 8200 section 4); a routing header changes the destination and stays opaque. */
 #pragma unroll
