@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -25,8 +26,15 @@ type event struct {
 // testID names a test; an empty test is the package itself.
 type testID struct{ pkg, test string }
 
-// slowest is how many of the slowest tests the summary names.
-const slowest = 5
+const (
+	// slowest is how many of the slowest tests the summary names.
+	slowest = 5
+	// manySkips for one reason are counted, not named.
+	manySkips = 3
+)
+
+// position is where the testing package says that a line comes from.
+var position = regexp.MustCompile(`^\w+\.go:\d+: (skipped: )?`)
 
 // report keeps the output of every test until its verdict is known, and shows
 // that of the failed ones only.
@@ -171,7 +179,7 @@ func reason(text string) string {
 	for _, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line != "" && !strings.HasPrefix(line, "===") && !strings.HasPrefix(line, "---") {
-			why = line
+			why = position.ReplaceAllString(line, "")
 		}
 	}
 	return why

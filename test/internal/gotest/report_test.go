@@ -76,11 +76,24 @@ func TestSkipSaysWhy(t *testing.T) {
 		`{"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}`,
 		`{"Action":"skip","Package":"p","Test":"TestA"}`,
 		`{"Action":"pass","Package":"p"}`)
-	wantIn(t, got, "skipped:\n  p TestA: a_test.go:3: skipped: needs root\n", "1 skipped")
+	wantIn(t, got, "skipped:\n  p TestA: needs root\n", "1 skipped")
 	if err := r.strict(); err == nil || !strings.Contains(err.Error(), "p TestA") {
 		t.Errorf("strict: %v", err)
 	}
 	if r, _ := replay(t, `{"Action":"pass","Package":"p"}`); r.strict() != nil {
 		t.Errorf("strict without a skip: %v", r.strict())
 	}
+}
+
+func TestSharedReasonIsCounted(t *testing.T) {
+	var events []string
+	for _, name := range []string{"A", "B", "C", "D"} {
+		events = append(events,
+			`{"Action":"output","Package":"p","Test":"Test`+name+`","Output":"    a_test.go:3: skipped: needs root\n"}`,
+			`{"Action":"skip","Package":"p","Test":"Test`+name+`"}`)
+	}
+	_, got := replay(t, events...)
+	wantIn(t, got, "skipped:\n  4 tests: needs root\n", "4 skipped")
+	_, got = replay(t, events[:4]...)
+	wantIn(t, got, "skipped:\n  p TestA, p TestB: needs root\n")
 }

@@ -19,12 +19,7 @@ func (id testID) String() string {
 // summary prints the closing lines.
 func (r *report) summary(took time.Duration) {
 	fmt.Fprintln(r.w)
-	if len(r.skipped) > 0 {
-		fmt.Fprintln(r.w, "skipped:")
-		for _, s := range r.skipped {
-			fmt.Fprintf(r.w, "  %s: %s\n", s.id, s.why)
-		}
-	}
+	r.skips()
 	if len(r.times) > 0 {
 		sort.SliceStable(r.times, func(i, j int) bool { return r.times[i].d > r.times[j].d })
 		fmt.Fprintln(r.w, "slowest:")
@@ -49,6 +44,29 @@ func (r *report) summary(took time.Duration) {
 		fmt.Fprintln(r.w, "FAIL")
 	} else {
 		fmt.Fprintln(r.w, "PASS")
+	}
+}
+
+// skips lists what was skipped by reason; a reason that many share is counted.
+func (r *report) skips() {
+	if len(r.skipped) == 0 {
+		return
+	}
+	fmt.Fprintln(r.w, "skipped:")
+	byReason := map[string][]string{}
+	var order []string
+	for _, s := range r.skipped {
+		if byReason[s.why] == nil {
+			order = append(order, s.why)
+		}
+		byReason[s.why] = append(byReason[s.why], s.id.String())
+	}
+	for _, why := range order {
+		who := strings.Join(byReason[why], ", ")
+		if n := len(byReason[why]); n > manySkips {
+			who = fmt.Sprintf("%d tests", n)
+		}
+		fmt.Fprintf(r.w, "  %s: %s\n", who, why)
 	}
 }
 
