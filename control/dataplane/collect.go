@@ -40,9 +40,6 @@ type collector struct {
 func (d *Dataplane) Collect(ctx context.Context) (int, error) {
 	d.collecting.Lock()
 	defer d.collecting.Unlock()
-	if err := d.ready(); err != nil {
-		return 0, fmt.Errorf("collect flows: %w", err)
-	}
 	c := &collector{d: d, seed: d.seed, suspects: d.unpaired, alone: make(map[uint64]bool)}
 	if err := c.scan(ctx, c.visit); err != nil {
 		return c.deleted, fmt.Errorf("collect flows: %w", err)
@@ -79,7 +76,11 @@ func (c *collector) visit(key maps.FlowKey, flow maps.Flow) error {
 	reverse := flow.Reverse(key.Proto)
 	c.toggle(reverse)
 	age := time.Duration(maps.Age(c.now(), flow.Seen)) * time.Second
-	if flow.Generation == c.d.slots.generation(flow.Slot) && age < c.d.cfg.Timeouts.shortest(key.Proto) {
+	generation, err := c.d.slots.generation(flow.Slot)
+	if err != nil {
+		return err
+	}
+	if flow.Generation == generation && age < c.d.cfg.Timeouts.shortest(key.Proto) {
 		return nil // without a look at the other entry
 	}
 	s, err := c.d.pair(key, flow)
@@ -96,8 +97,11 @@ func (c *collector) visit(key maps.FlowKey, flow maps.Flow) error {
 func (c *collector) visitReply(key maps.FlowKey, flow maps.Flow) error {
 	alone := c.toggle(key)
 	age := maps.Age(c.now(), flow.Seen)
-	stale := flow.Generation != c.d.slots.generation(flow.Slot)
-	if age < orphanAge || !stale && !c.suspects[alone] {
+	generation, err := c.d.slots.generation(flow.Slot)
+	if err != nil {
+		return err
+	}
+	if age < orphanAge || flow.Generation == generation && !c.suspects[alone] {
 		return nil
 	}
 	original := flow.Reverse(key.Proto)

@@ -26,7 +26,11 @@ type session struct {
 
 // pair looks for the other entry of an original one.
 func (d *Dataplane) pair(key maps.FlowKey, flow maps.Flow) (session, error) {
-	s := session{key: key, flow: flow, replyKey: flow.Reverse(key.Proto), generation: d.slots.generation(flow.Slot)}
+	s := session{key: key, flow: flow, replyKey: flow.Reverse(key.Proto)}
+	var err error
+	if s.generation, err = d.slots.generation(flow.Slot); err != nil {
+		return s, err
+	}
 	reply, ok, err := d.maps.Flows.Lookup(s.replyKey)
 	if err != nil {
 		return s, err
@@ -123,18 +127,8 @@ func (d *Dataplane) describe(s *session) control.Flow {
 	}
 }
 
-// ready makes sure that generations are known, before flows are told from stale ones.
-func (d *Dataplane) ready() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.slots.load()
-}
-
 // sessions calls yield for every session until it returns false or an error.
 func (d *Dataplane) sessions(ctx context.Context, yield func(session) (bool, error)) error {
-	if err := d.ready(); err != nil {
-		return err
-	}
 	var inner error
 	err := d.maps.Flows.Each(func(key maps.FlowKey, flow maps.Flow) bool {
 		if inner = ctx.Err(); inner != nil {

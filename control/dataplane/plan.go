@@ -200,16 +200,24 @@ func (d *Dataplane) planPublished(p *plan, port control.DataplanePort) error {
 
 // slot returns the slot and generation that something had, if it is still the same, and new ones otherwise.
 func (d *Dataplane) slot(p *plan, slot, generation uint32, digest uint64) (uint32, uint32, error) {
-	if _, used := p.slots[slot]; !used && d.slots.holds(slot, generation, digest) {
-		p.slots[slot] = digest
-		return slot, generation, nil
+	if _, used := p.slots[slot]; !used {
+		same, err := d.slots.holds(slot, generation, digest)
+		if err != nil {
+			return 0, 0, err
+		}
+		if same {
+			p.slots[slot] = digest
+			return slot, generation, nil
+		}
 	}
 	slot, err := d.slots.find(p.slots)
 	if err != nil {
 		return 0, 0, err
 	}
 	p.slots[slot] = digest
-	return slot, d.slots.generation(slot) + 1, nil
+	// It goes up when the slot is taken.
+	generation, err = d.slots.generation(slot)
+	return slot, generation + 1, err
 }
 
 // endpointDigest stands for an incarnation of an endpoint, and for the facts that its flows rely on.

@@ -16,54 +16,50 @@ var errNoSlot = errors.New("too many endpoints and published ports: no slot is l
 // slots hands out indexes of the generations map. The doc comment of the package tells how.
 type slots struct {
 	generations *maps.Generations
-	// now mirrors the map. It is written before the map is: what a flow remembers is never newer than this, so a
-	// flow that differs from it is stale, even to a reader that looks while Sync runs.
-	now   []atomic.Uint32
-	known bool
+	// now mirrors the map, each number marked with known; the map is too slow to read as a whole. It is written before
+	// the map is: what a flow remembers is never newer than this, so a flow that differs from it is stale, even to a
+	// reader that looks while Sync runs.
+	now   []atomic.Uint64
 	taken mirror[uint32, uint64]
 	next  uint32 // where the search for a free slot goes on
 }
 
+// known marks a generation that was read.
+const known = 1 << 32
+
 func newSlots(g *maps.Generations, taken *maps.Incarnations) slots {
 	return slots{
-		generations: g, now: make([]atomic.Uint32, g.Len()), taken: newMirror(taken, cmp.Compare[uint32]), next: maps.RouteSlot + 1,
+		generations: g, now: make([]atomic.Uint64, g.Len()), taken: newMirror(taken, cmp.Compare[uint32]), next: maps.RouteSlot + 1,
 	}
 }
 
-func (s *slots) load() error {
-	if err := s.taken.load(); err != nil {
-		return err
-	}
-	if s.known {
-		return nil
-	}
-	numbers := make(map[uint32]uint32)
-	err := s.generations.Each(func(slot, generation uint32) bool {
-		numbers[slot] = generation
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	for slot := range s.now {
-		s.now[slot].Store(numbers[uint32(slot)])
-	}
-	s.known = true
-	return nil
-}
+func (s *slots) load() error { return s.taken.load() }
 
-// generation of a slot.
-func (s *slots) generation(slot uint32) uint32 {
+// generation of a slot. Flows name the slot, so any number may come.
+func (s *slots) generation(slot uint32) (uint32, error) {
 	if int(slot) >= len(s.now) {
-		return 0
+		return 0, nil
 	}
-	return s.now[slot].Load()
+	if now := s.now[slot].Load(); now&known != 0 {
+		return uint32(now), nil
+	}
+	generation, err := s.generations.Get(slot)
+	if err != nil {
+		return 0, err
+	}
+	// A bump that came in between knows better.
+	s.now[slot].CompareAndSwap(0, uint64(generation)|known)
+	return uint32(s.now[slot].Load()), nil
 }
 
 // holds reports whether the slot, at this generation, still belongs to what the digest stands for.
-func (s *slots) holds(slot, generation uint32, digest uint64) bool {
+func (s *slots) holds(slot, generation uint32, digest uint64) (bool, error) {
 	have, ok := s.taken.have[slot]
-	return ok && have == digest && s.generation(slot) == generation
+	if !ok || have != digest {
+		return false, nil
+	}
+	now, err := s.generation(slot)
+	return now == generation, err
 }
 
 // find chooses a slot that is neither taken nor in used.
@@ -130,10 +126,19 @@ func (s *slots) release(gone []uint32) error {
 func (s *slots) bump(slots ...uint32) error {
 	values := make(map[uint32]uint32, len(slots))
 	for _, slot := range slots {
-		values[slot] = s.now[slot].Add(1)
+		now, err := s.generation(slot)
+		if err != nil {
+			return err
+		}
+		values[slot] = now + 1
+	}
+	for slot, generation := range values {
+		s.now[slot].Store(uint64(generation) | known)
 	}
 	if err := s.generations.Set(values); err != nil {
-		s.known = false
+		for slot := range values {
+			s.now[slot].Store(0) // some were written, some were not
+		}
 		return err
 	}
 	return nil
