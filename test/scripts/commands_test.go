@@ -34,6 +34,7 @@ func verbs() map[string]verb {
 		"in":       in,
 		"ask":      ask,
 		"daemon":   control,
+		"stream":   stream,
 		"exec":     func(ts *testscript.TestScript, args []string) error { return ts.Exec(args[0], args[1:]...) },
 	}
 }

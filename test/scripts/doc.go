@@ -13,6 +13,9 @@
 //	netns NAME                make an empty namespace, $NAME is its path, and `in NAME` works
 //	serve WHERE LABEL PORT    start a server on WHERE (host, remote or a container) that tells who asked
 //	ask WHERE tcp|udp ADDRESS ask a server; prints "LABEL saw ADDRESS"
+//	stream open NAME WHERE tcp|udp ADDRESS
+//	                          hold a connection to such a server that carries traffic all the time
+//	stream close NAME         end it; fails if anything was lost, altered or reset meanwhile
 //	exits CODE COMMAND...     run any of the above and want that exit code
 //	normalise FILE            write the last output to FILE with IDs, MACs and times replaced
 //	eventually COMMAND...     run it again until it succeeds, for five seconds

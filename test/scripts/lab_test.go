@@ -26,6 +26,7 @@ type lab struct {
 	topo    *netlab.Topology
 	extra   map[string]*netlab.Namespace
 	servers []*netlab.Server
+	streams map[string]*netlab.Stream
 	daemon  *exec.Cmd
 	exited  chan error
 	log     string
@@ -45,7 +46,7 @@ func newLab(workDir string) (*lab, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return &lab{dir: dir, topo: topo, extra: map[string]*netlab.Namespace{}, log: filepath.Join(workDir, "vethwayd.log")}, nil
+	return &lab{dir: dir, topo: topo, extra: map[string]*netlab.Namespace{}, streams: map[string]*netlab.Stream{}, log: filepath.Join(workDir, "vethwayd.log")}, nil
 }
 
 func (l *lab) variables() map[string]string {
@@ -161,6 +162,7 @@ func (l *lab) endDaemon(s unix.Signal) error {
 
 // close ends everything and uninstalls, so that a scenario that failed half-way leaves nothing behind either.
 func (l *lab) close() error {
+	l.closeStreams()
 	var errs []error
 	errs = append(errs, l.stopContainers())
 	if l.daemon != nil {

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 
 	"github.com/vethway/vethway/cmd/internal/cli/exit"
+	"github.com/vethway/vethway/cmd/internal/cli/sandbox"
+	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/control/api"
 	"github.com/vethway/vethway/control/dataplane"
 	"github.com/vethway/vethway/control/link"
@@ -18,7 +20,13 @@ import (
 // packets are the packet programs: what the engine fills, and what it stands on.
 type packets struct {
 	*dataplane.Dataplane
-	loader *loader.Loader
+	loader    *loader.Loader
+	namespace string
+}
+
+// Sync attaches programs to interfaces by number, which the kernel looks for in the caller's namespace.
+func (p *packets) Sync(ctx context.Context, want *control.DataplaneState) error {
+	return sandbox.Within(p.namespace, func() error { return p.Dataplane.Sync(ctx, want) })
 }
 
 // openPackets loads or adopts the programs.
@@ -31,11 +39,15 @@ func openPackets(ctx context.Context, c Config, links *link.Links, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	l, err := loader.Open(ctx, loader.Config{
-		PinDir: c.BPFFS, CgroupPath: c.Cgroup, NetnsCookie: links.Cookie(),
-		AttachMode: loader.AttachMode(c.Attach), Clsact: loader.AdaptClsact(links),
-		PoolFirst: first, PoolLast: last, LocalFirst: facts.PortRange[0], LocalLast: facts.PortRange[1],
-		Logger: log,
+	var l *loader.Loader
+	err = sandbox.Within(c.Namespace, func() (err error) {
+		l, err = loader.Open(ctx, loader.Config{
+			PinDir: c.BPFFS, CgroupPath: c.Cgroup, NetnsCookie: links.Cookie(),
+			AttachMode: loader.AttachMode(c.Attach), Clsact: loader.AdaptClsact(links),
+			PoolFirst: first, PoolLast: last, LocalFirst: facts.PortRange[0], LocalLast: facts.PortRange[1],
+			Logger: log,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, explainLoader(fmt.Errorf("load the packet programs: %w", err))
@@ -44,7 +56,7 @@ func openPackets(ctx context.Context, c Config, links *link.Links, log *slog.Log
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	return &packets{Dataplane: d, loader: l}, nil
+	return &packets{Dataplane: d, loader: l, namespace: c.Namespace}, nil
 }
 
 // Close lets go of the programs; they run on.

@@ -18,7 +18,7 @@ type createOptions struct {
 	driver                    string
 	subnets, ranges, gateways []string
 	aux, options, labels      []string
-	internal, ipv6, noIPv4    bool
+	internal, ipv6            bool
 	ipv4                      bool
 }
 

@@ -10,9 +10,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/cmd/internal/cli/exit"
 )
 
 // Dir is where an instance keeps the namespaces that `vethway run` makes.
@@ -30,15 +31,15 @@ func (d Dir) record(name string) string { return filepath.Join(string(d), name+"
 // name is in use.
 func (d Dir) Create(name string) (path string, err error) {
 	if err := os.MkdirAll(string(d), 0o711); err != nil {
-		return "", fmt.Errorf("make the directory of namespaces: %w", err)
+		return "", needRoot(fmt.Errorf("make the directory of namespaces: %w", err))
 	}
 	path = d.Namespace(name)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if err = needRoot(err); err != nil {
 		return "", fmt.Errorf("make the namespace of %s: %w", name, err)
 	}
 	f.Close()
-	err = inNew(func() error {
+	err = withinNew(func() error {
 		if err := loopbackUp(); err != nil {
 			return err
 		}
@@ -47,10 +48,18 @@ func (d Dir) Create(name string) (path string, err error) {
 		}
 		return nil
 	})
-	if err != nil {
+	if err = needRoot(err); err != nil {
 		return "", errors.Join(fmt.Errorf("make the namespace of %s: %w", name, err), os.Remove(path))
 	}
 	return path, nil
+}
+
+// needRoot explains why an ordinary user cannot make namespaces.
+func needRoot(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return exit.Errorf(exit.Capability, "CAP_SYS_ADMIN is missing: it is needed to make network namespaces: %w", err).WithHint("sudo vethway run ...")
+	}
+	return err
 }
 
 // Remove unmounts the namespace and forgets the process; what is already gone is no error.
@@ -66,39 +75,6 @@ func (d Dir) Remove(name string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// inNew runs f on a thread in a namespace of its own. The thread is not given back: it ends with the goroutine.
-func inNew(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("unshare: %w", err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
-
-// inside runs f on a thread that has entered the namespace at path.
-func inside(path string, f func() error) error {
-	ns, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("open the namespace: %w", err)
-	}
-	defer ns.Close()
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter %s: %w", path, err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
 }
 
 func loopbackUp() error {

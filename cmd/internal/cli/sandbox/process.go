@@ -35,7 +35,7 @@ func Start(path string, argv []string) (*Process, error) {
 	p := &Process{cmd: cmd, signals: make(chan os.Signal, 8), terminal: isTerminal(os.Stdin)}
 	signal.Notify(p.signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
 	// The child inherits the namespace of the thread that forks it.
-	if err := inside(path, cmd.Start); err != nil {
+	if err := Within(path, cmd.Start); err != nil {
 		signal.Stop(p.signals)
 		return nil, invocation(argv[0], err)
 	}
