@@ -82,6 +82,10 @@ type Maker struct {
 func All() []Maker {
 	return []Maker{
 		{
+			Name: "vethway", About: "vethway: the vethwayd beside this program, or in PATH",
+			Make: rival("vethway", translates, func() (rivals.Target, error) { return rivals.NewVethway(rivals.VethwayConfig{}) }),
+		},
+		{
 			Name: "iptables", About: "Docker's rule set on iptables-nft",
 			Make: rival("iptables", translates, iptables(rivals.NFT)),
 		},
