@@ -30,7 +30,7 @@ type skBuff struct {
 	Ifindex        uint32
 	_              uint32 // tc_index
 	CB             [5]uint32
-	_              [22]uint32 // hash to flow_keys
+	_              [21]uint32 // hash to flow_keys
 	Tstamp         uint64
 	WireLen        uint32
 	GSOSegs        uint32

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package packet
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"github.com/vethway/vethway/bpf"
+)
+
+// variants are packets of one flow whose IP headers differ in all that must be
+// left as it is.
+func (f family) variants(p packet) map[string]packet {
+	with := func(change func(*packet)) packet {
+		q := p
+		change(&q)
+		return q
+	}
+	all := map[string]packet{
+		"plain":   p,
+		"DSCP":    with(func(p *packet) { p.tos = 0xb8 }),
+		"ECN":     with(func(p *packet) { p.tos = 0x03 }),
+		"TTL 2":   with(func(p *packet) { p.ttl = 2 }),
+		"TTL 255": with(func(p *packet) { p.ttl = 255 }),
+		"empty":   with(func(p *packet) { p.payload = nil }),
+		"odd":     with(func(p *packet) { p.payload = []byte("x") }),
+		"padded":  with(func(p *packet) { p.payload, p.padding = nil, 6 }),
+	}
+	if p.proto == tcp {
+		all["TCP options"] = with(func(p *packet) { p.tcpOptions = []byte{2, 4, 5, 180, 1, 1, 1, 0} })
+	}
+	if f.six {
+		options := header{60, []byte{1, 4, 0, 0, 0, 0}}
+		all["hop-by-hop options"] = with(func(p *packet) { p.headers = []header{{0, []byte{1, 4, 0, 0, 0, 0}}} })
+		all["four headers"] = with(func(p *packet) { p.headers = []header{options, options, options, options} })
+		all["a long header"] = with(func(p *packet) { p.headers = []header{{60, append([]byte{1, 20}, make([]byte, 20)...)}} })
+	} else {
+		all["no fragmenting"] = with(func(p *packet) { p.frag = 0x4000 })
+		all["options"] = with(func(p *packet) { p.options = []byte{7, 7, 4, 0, 0, 0, 0, 1} })
+		all["all options"] = with(func(p *packet) { p.options = append([]byte{7, 39, 4}, make([]byte, 37)...) })
+	}
+	return all
+}
+
+// Whatever the headers look like, a packet leaves as it came but for what is
+// translated, and its TTL is less by one.
+func TestHeadersStay(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "N19")
+		for _, proto := range []byte{tcp, udp, f.icmpProto()} {
+			out := f.from("c1", f.remote(), 5000, 80)
+			out.proto, out.flags = proto, ack
+			if proto == f.icmpProto() {
+				out = f.ping(out, 5000)
+			}
+			sent := out
+			sent.src = f.host()
+			f.clear(t)
+			f.run(t, "first", step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2})
+			for name, v := range f.variants(out) {
+				w := v
+				w.src = f.host()
+				f.run(t, "out: "+name, step{prog: f.FromContainer, in: v, ctx: f.at("c1"), verdict: redirect, out: outOf(w)})
+			}
+			for name, v := range f.variants(f.arriving("eth0", sent.answer())) {
+				w := v
+				w.dst = out.src
+				f.run(t, "in: "+name, step{prog: f.FromUplink, in: v, ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("c1", w)})
+			}
+		}
+	})
+}
+
+// A UDP checksum of zero means that there is none: in IPv4 it stays so. No
+// translation ends in a zero that would mean that.
+func TestUDPChecksum(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "N19")
+		out := f.from("c1", f.remote(), 5000, 80)
+		out.proto, out.payload = udp, []byte{0, 0}
+		sent := out
+		sent.src = f.host()
+		s := step{prog: f.FromContainer, ctx: f.at("c1"), verdict: redirect}
+		s.in, s.out, s.flows = out, outOf(sent), 2
+		f.run(t, "first", s)
+		s.flows = 0
+		if !f.six {
+			without, sentWithout := out, sent
+			without.noSum, sentWithout.noSum = true, true
+			s.in, s.out = without, outOf(sentWithout)
+			f.run(t, "none", s)
+		}
+		// The payload that makes the checksum of what is sent come out as zero, and those around it.
+		b := sent.bytes()
+		at := len(b) - 2 - 2
+		zero := binary.BigEndian.Uint16(b[at:])
+		for _, word := range []uint16{zero - 1, zero, zero + 1} {
+			out.payload = binary.BigEndian.AppendUint16(nil, word)
+			sent.payload = out.payload
+			s.in, s.out = out, outOf(sent)
+			r := f.run(t, "near zero", s)
+			if binary.BigEndian.Uint16(r.out[at:]) == 0 {
+				t.Errorf("the checksum became zero in %x", r.out)
+			}
+			if word == zero && binary.BigEndian.Uint16(r.out[at:]) != 0xffff {
+				t.Errorf("the payload does not lead to zero: % x", r.out)
+			}
+			back := f.arriving("eth0", sent.answer())
+			delivered := back
+			delivered.dst = out.src
+			f.run(t, "near zero, back", step{prog: f.FromUplink, in: back, ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("c1", delivered)})
+		}
+	})
+}
+
+// A packet whose TTL runs out goes on to the stack, which answers: as it came
+// if it goes out, and as the container would have got it if it comes in.
+func TestTTLRunsOut(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "N19")
+		out := f.from("c1", f.remote(), 5000, 80)
+		sent := out
+		sent.src = f.host()
+		last := out
+		last.ttl = 1
+		f.run(t, "no flow yet", step{prog: f.FromContainer, in: last, ctx: f.at("c1"), verdict: next})
+		f.run(t, "first", step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2})
+		for _, ttl := range []byte{0, 1} {
+			last.ttl = ttl
+			f.run(t, "out", step{prog: f.FromContainer, in: last, ctx: f.at("c1"), verdict: next})
+			in := f.arriving("eth0", sent.answer())
+			in.ttl = ttl
+			seen := in
+			seen.dst = out.src
+			f.run(t, "in", step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"), verdict: next, out: &seen})
+		}
+		hairpin := f.from("c2", f.host(), 5000, 8080)
+		delivered := hairpin
+		delivered.dst, delivered.dport = f.container("c1"), 80
+		f.run(t, "hairpin", step{prog: f.FromContainer, in: hairpin, ctx: f.at("c2"), verdict: redirect, out: f.into("c1", delivered), flows: 2})
+		hairpin.ttl = 1
+		f.run(t, "hairpin: the last", step{prog: f.FromContainer, in: hairpin, ctx: f.at("c2"),
+			verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_TTL})
+	})
+}
+
+// So does a packet that is too big for the next link. What will be cut into
+// segments is judged by their size.
+func TestTooBig(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		overhead := map[bool]int{false: 40, true: 60}[f.six]
+		out := f.from("c1", f.remote(), 5000, 80)
+		sent := out
+		sent.src = f.host()
+		f.run(t, "first", step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2})
+		in := f.arriving("eth0", sent.answer())
+		for _, c := range []struct {
+			name    string
+			payload int
+			gso     int
+			fits    bool
+		}{
+			{"just fits", 1500 - overhead, 0, true},
+			{"one too many", 1501 - overhead, 0, false},
+			{"segments just fit", 3000, 1500 - overhead, true},
+			{"segments one too large", 3000, 1501 - overhead, false},
+		} {
+			o, s, i := out, sent, in
+			o.flags, s.flags, i.flags = ack, ack, ack
+			o.payload = make([]byte, c.payload)
+			s.payload, i.payload = o.payload, o.payload
+			d := i
+			d.dst = out.src
+			gso := func(ctx skBuff) skBuff {
+				if c.gso > 0 {
+					ctx.GSOSize, ctx.GSOSegs = uint32(c.gso), uint32((c.payload+c.gso-1)/c.gso)
+				}
+				return ctx
+			}
+			if c.fits {
+				f.run(t, "out: "+c.name, step{prog: f.FromContainer, in: o, ctx: gso(f.at("c1")), verdict: redirect, out: outOf(s)})
+				f.run(t, "in: "+c.name, step{prog: f.FromUplink, in: i, ctx: gso(f.atUplink("eth0")), verdict: redirect, out: f.into("c1", d)})
+			} else {
+				f.run(t, "out: "+c.name, step{prog: f.FromContainer, in: o, ctx: gso(f.at("c1")), verdict: next})
+				f.run(t, "in: "+c.name, step{prog: f.FromUplink, in: i, ctx: gso(f.atUplink("eth0")), verdict: next, out: &d})
+			}
+		}
+	})
+}
+
+// A packet that is segmented later is translated as its segments would be: the
+// same bytes of the headers change in the same way.
+func TestGSO(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "N20")
+		const size, segments = 600, 5
+		payload := make([]byte, size*segments)
+		for i := range payload {
+			payload[i] = byte(i * 7)
+		}
+		for _, proto := range []byte{tcp, udp} {
+			f.clear(t)
+			in := f.inbound("eth0", f.remote(), f.host(), 40000, 8080)
+			in.proto = proto
+			s := f.publishedSession(t, in, "c1", 80)
+			out := f.from("c1", f.remote(), 5000, 443)
+			out.proto = proto
+			sent := out
+			sent.src = f.host()
+			f.run(t, "first", step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2})
+			answer := f.arriving("eth0", sent.answer())
+			back := answer
+			back.dst = out.src
+			for _, c := range []struct {
+				name     string
+				prog     step
+				from, to packet
+			}{
+				{"published", step{prog: f.FromUplink, ctx: f.atUplink("eth0")}, s.in, s.delivered},
+				{"published, answer", step{prog: f.FromContainer, ctx: f.at("c1")}, s.reply, s.replied},
+				{"masquerade", step{prog: f.FromContainer, ctx: f.at("c1")}, out, *outOf(sent)},
+				{"masquerade, answer", step{prog: f.FromUplink, ctx: f.atUplink("eth0")}, answer, *f.into("c1", back)},
+			} {
+				if proto == tcp {
+					c.from.flags, c.to.flags = ack, ack
+				}
+				step := c.prog
+				step.verdict = redirect
+				for i := range segments {
+					c.from.payload = payload[i*size : (i+1)*size]
+					c.to.payload = c.from.payload
+					step.in, step.out = c.from, &c.to
+					f.run(t, c.name+": a segment", step)
+				}
+				c.from.payload, c.to.payload = payload, payload
+				step.in, step.out = c.from, &c.to
+				step.ctx.GSOSize, step.ctx.GSOSegs = size, segments
+				r := f.run(t, c.name+": the whole", step)
+				if r.ctx.GSOSize != size || r.ctx.GSOSegs != segments {
+					t.Errorf("%s: %d segments of %d bytes", c.name, r.ctx.GSOSegs, r.ctx.GSOSize)
+				}
+			}
+		}
+	})
+}
