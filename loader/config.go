@@ -30,7 +30,7 @@ type Config struct {
 	AttachMode AttachMode
 	// Clsact attaches where there is no tcx. It may be nil when there is.
 	Clsact Clsact
-	// PoolFirst and PoolLast bound the NAT ports; 0: what the object says.
+	// PoolFirst and PoolLast bound the NAT ports; 0: a range beside the local ports.
 	PoolFirst, PoolLast uint16
 	// LocalFirst and LocalLast are net.ipv4.ip_local_port_range; 0: what the object says.
 	LocalFirst, LocalLast uint16
@@ -61,6 +61,13 @@ func (c *Config) complete() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.PoolLast == 0 && c.LocalLast != 0 {
+		var ok bool
+		if c.PoolFirst, c.PoolLast, ok = choosePool(c.LocalFirst, c.LocalLast); !ok {
+			c.Logger.Warn("net.ipv4.ip_local_port_range leaves no range of NAT ports free of the host's own",
+				"first", c.LocalFirst, "last", c.LocalLast)
+		}
 	}
 	return nil
 }

@@ -106,21 +106,16 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 	if err != nil {
 		return err
 	}
-	routes, err := d.add(p)
-	if err != nil {
+	if err := d.add(p); err != nil {
 		return err
 	}
 	attachErr := d.loader.Attach(p.interfaces)
-	moved, err := d.remove(p)
-	if err != nil {
+	if err := d.remove(p); err != nil {
 		return err
 	}
-	if routes || moved || !d.synced || want.Routing != d.routing {
-		if err := d.slots.bump(maps.RouteSlot); err != nil {
-			return err
-		}
+	if err := d.reroute(want.Routing); err != nil {
+		return err
 	}
-	d.synced, d.routing = true, want.Routing
 	if attachErr != nil {
 		return attachErr
 	}
@@ -129,79 +124,63 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 
 // load reads back whatever is not known of the maps.
 func (d *Dataplane) load() error {
-	for _, load := range []func() error{
+	return inOrder(
 		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.published.load,
 		d.slots.load, d.ports.load,
-	} {
-		if err := load(); err != nil {
+	)
+}
+
+// add writes what is new or different, each thing before what refers to it.
+func (d *Dataplane) add(p *plan) error {
+	return inOrder(
+		func() error { return d.slots.take(p.slots) },
+		func() error { return d.networks.add(p.networks) },
+		func() error { return d.addresses.add(p.addresses) },
+		func() error { return d.uplinks.add(p.uplinks) },
+		func() error { return d.ports.publish(p.ports) },
+		func() error { return d.ports.host(p.hostPorts) },
+		func() error { return d.endpoints.add(p.endpoints) },
+		func() error { return d.veths.add(p.veths) },
+		func() error { return d.published.add(p.published) },
+	)
+}
+
+// remove is add backwards, after the flows of what goes were made stale.
+func (d *Dataplane) remove(p *plan) error {
+	gone := d.slots.unused(p.slots)
+	return inOrder(
+		func() error { return d.slots.bump(gone...) },
+		func() error { return d.published.remove(p.published) },
+		func() error { return d.veths.remove(p.veths) },
+		func() error { return d.endpoints.remove(p.endpoints) },
+		func() error { return d.ports.unpublish(p.ports) },
+		func() error { return d.uplinks.remove(p.uplinks) },
+		func() error { return d.addresses.remove(p.addresses) },
+		func() error { return d.networks.remove(p.networks) },
+		func() error { return d.slots.release(gone) },
+	)
+}
+
+// reroute has every flow look for its next hop again when routes, addresses or uplinks may have changed.
+func (d *Dataplane) reroute(routing uint64) error {
+	if d.synced && routing == d.routing && !d.addresses.changed && !d.uplinks.changed {
+		return nil
+	}
+	if err := d.slots.bump(maps.RouteSlot); err != nil {
+		return err
+	}
+	d.synced, d.routing, d.addresses.changed, d.uplinks.changed = true, routing, false, false
+	return nil
+}
+
+// inOrder stops at the first error: no step may be taken before the one above it.
+func inOrder(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// add writes what is new or different, each thing before what refers to it. It reports whether routing may have changed.
-func (d *Dataplane) add(p *plan) (routes bool, err error) {
-	if err := d.slots.take(p.slots); err != nil {
-		return false, err
-	}
-	if _, err := d.networks.add(p.networks); err != nil {
-		return false, err
-	}
-	addresses, err := d.addresses.add(p.addresses)
-	if err != nil {
-		return false, err
-	}
-	uplinks, err := d.uplinks.add(p.uplinks)
-	if err != nil {
-		return false, err
-	}
-	if err := d.ports.publish(p.ports); err != nil {
-		return false, err
-	}
-	if err := d.ports.host(p.hostPorts); err != nil {
-		return false, err
-	}
-	if _, err := d.endpoints.add(p.endpoints); err != nil {
-		return false, err
-	}
-	if _, err := d.veths.add(p.veths); err != nil {
-		return false, err
-	}
-	_, err = d.published.add(p.published)
-	return addresses+uplinks > 0, err
-}
-
-// remove is add backwards, after the flows of what goes were made stale.
-func (d *Dataplane) remove(p *plan) (routes bool, err error) {
-	gone := d.slots.unused(p.slots)
-	if err := d.slots.bump(gone...); err != nil {
-		return false, err
-	}
-	if _, err := d.published.remove(p.published); err != nil {
-		return false, err
-	}
-	if _, err := d.veths.remove(p.veths); err != nil {
-		return false, err
-	}
-	if _, err := d.endpoints.remove(p.endpoints); err != nil {
-		return false, err
-	}
-	if err := d.ports.unpublish(p.ports); err != nil {
-		return false, err
-	}
-	uplinks, err := d.uplinks.remove(p.uplinks)
-	if err != nil {
-		return false, err
-	}
-	addresses, err := d.addresses.remove(p.addresses)
-	if err != nil {
-		return false, err
-	}
-	if _, err := d.networks.remove(p.networks); err != nil {
-		return false, err
-	}
-	return addresses+uplinks > 0, d.slots.release(gone)
 }
 
 // verify looks from time to time whether somebody removed a program or a pin, and puts it back.

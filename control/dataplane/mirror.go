@@ -14,6 +14,8 @@ type mirror[K, V comparable] struct {
 	order func(a, b K) int // in which entries are added; they are removed the other way round
 	have  map[K]V
 	known bool
+	// changed is set by add and remove when they change something, for who wants to know.
+	changed bool
 }
 
 func newMirror[K, V comparable](table *maps.Table[K, V], order func(a, b K) int) mirror[K, V] {
@@ -33,8 +35,8 @@ func (m *mirror[K, V]) load() error {
 	return nil
 }
 
-// add writes the entries of want that are missing or different, and says how many.
-func (m *mirror[K, V]) add(want map[K]V) (int, error) {
+// add writes the entries of want that are missing or different.
+func (m *mirror[K, V]) add(want map[K]V) error {
 	var keys []K
 	for k, v := range want {
 		if have, ok := m.have[k]; !ok || have != v {
@@ -46,18 +48,19 @@ func (m *mirror[K, V]) add(want map[K]V) (int, error) {
 	for i, k := range keys {
 		entries[i] = maps.Entry[K, V]{Key: k, Value: want[k]}
 	}
+	m.changed = m.changed || len(entries) > 0
 	if err := m.table.Update(entries); err != nil {
 		m.known = false
-		return 0, err
+		return err
 	}
 	for _, e := range entries {
 		m.have[e.Key] = e.Value
 	}
-	return len(entries), nil
+	return nil
 }
 
-// remove deletes the entries that are not in want, and says how many.
-func (m *mirror[K, V]) remove(want map[K]V) (int, error) {
+// remove deletes the entries that are not in want.
+func (m *mirror[K, V]) remove(want map[K]V) error {
 	var keys []K
 	for k := range m.have {
 		if _, ok := want[k]; !ok {
@@ -65,12 +68,13 @@ func (m *mirror[K, V]) remove(want map[K]V) (int, error) {
 		}
 	}
 	slices.SortFunc(keys, func(a, b K) int { return m.order(b, a) })
+	m.changed = m.changed || len(keys) > 0
 	if err := m.table.Delete(keys); err != nil {
 		m.known = false
-		return 0, err
+		return err
 	}
 	for _, k := range keys {
 		delete(m.have, k)
 	}
-	return len(keys), nil
+	return nil
 }

@@ -5,6 +5,7 @@ package dataplane
 import (
 	"cmp"
 	"errors"
+	stdmaps "maps"
 	"slices"
 	"sync/atomic"
 
@@ -90,8 +91,7 @@ func (s *slots) take(used map[uint32]uint64) error {
 	if err := s.bump(fresh...); err != nil {
 		return err
 	}
-	_, err := s.taken.add(used)
-	return err
+	return s.taken.add(used)
 }
 
 // unused lists the slots that are taken and not in used.
@@ -111,15 +111,11 @@ func (s *slots) release(gone []uint32) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	keep := make(map[uint32]uint64, len(s.taken.have))
-	for slot, digest := range s.taken.have {
-		keep[slot] = digest
-	}
+	keep := stdmaps.Clone(s.taken.have)
 	for _, slot := range gone {
 		delete(keep, slot)
 	}
-	_, err := s.taken.remove(keep)
-	return err
+	return s.taken.remove(keep)
 }
 
 // bump makes all flows of the slots stale.
