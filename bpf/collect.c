@@ -25,3 +25,19 @@ int vw_gc(struct gc_args *args)
 		bpf_map_delete_elem(&flows, &reverse);
 	return 1;
 }
+
+/* vw_gc_binding: the same for the binding of an internal endpoint on which no flow hangs any more. */
+SEC("syscall")
+int vw_gc_binding(struct gc_binding_args *args)
+{
+	struct binding_key inside = args->key, outside = { .proto = args->key.proto };
+	struct binding_value *binding = bpf_map_lookup_elem(&bindings, &inside);
+
+	if (!binding || binding->seen != args->seen)
+		return 0;
+	outside.addr = inside.ext;
+	outside.port = binding->port;
+	bpf_map_delete_elem(&bindings, &inside);
+	bpf_map_delete_elem(&bindings, &outside);
+	return 1;
+}

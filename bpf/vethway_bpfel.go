@@ -38,6 +38,26 @@ type VethwayAddressValue struct {
 	Network uint32
 }
 
+type VethwayBindingKey struct {
+	_      structs.HostLayout
+	Addr   VethwayAddr
+	Ext    VethwayAddr
+	Port   uint16
+	Proto  uint8
+	Inside uint8
+	Pad    [4]uint8
+}
+
+type VethwayBindingValue struct {
+	_          structs.HostLayout
+	Addr       VethwayAddr
+	Port       uint16
+	Network    uint16
+	Slot       uint32
+	Generation uint32
+	Seen       uint32
+}
+
 type VethwayCounterKey struct {
 	_      structs.HostLayout
 	Hook   VethwayHook
@@ -112,7 +132,8 @@ type VethwayFlowDraft struct {
 	Stride   uint32
 	CheckUse uint32
 	Wanted   uint16
-	Pad      uint16
+	Bind     uint8
+	Bound    uint8
 	Result   int32
 	_        [4]byte
 }
@@ -171,6 +192,13 @@ type VethwayGcArgs struct {
 	Reverse     VethwayFlowKey
 	Seen        uint32
 	ReverseSeen uint32
+}
+
+type VethwayGcBindingArgs struct {
+	_    structs.HostLayout
+	Key  VethwayBindingKey
+	Seen uint32
+	Pad  uint32
 }
 
 type VethwayHook uint32
@@ -254,6 +282,7 @@ type VethwayVethValue struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	VethwayMapAddresses        = "addresses"
+	VethwayMapBindings         = "bindings"
 	VethwayMapCalls            = "calls"
 	VethwayMapCounters         = "counters"
 	VethwayMapDrafts           = "drafts"
@@ -272,6 +301,7 @@ const (
 	VethwayProgVwFromTun       = "vw_from_tun"
 	VethwayProgVwFromUplink    = "vw_from_uplink"
 	VethwayProgVwGc            = "vw_gc"
+	VethwayProgVwGcBinding     = "vw_gc_binding"
 	VethwayProgVwGetpeername4  = "vw_getpeername4"
 	VethwayProgVwGetpeername6  = "vw_getpeername6"
 	VethwayProgVwIcmpError     = "vw_icmp_error"
@@ -343,6 +373,7 @@ type VethwayProgramSpecs struct {
 	VwFromTun       *ebpf.ProgramSpec `ebpf:"vw_from_tun"`
 	VwFromUplink    *ebpf.ProgramSpec `ebpf:"vw_from_uplink"`
 	VwGc            *ebpf.ProgramSpec `ebpf:"vw_gc"`
+	VwGcBinding     *ebpf.ProgramSpec `ebpf:"vw_gc_binding"`
 	VwGetpeername4  *ebpf.ProgramSpec `ebpf:"vw_getpeername4"`
 	VwGetpeername6  *ebpf.ProgramSpec `ebpf:"vw_getpeername6"`
 	VwIcmpError     *ebpf.ProgramSpec `ebpf:"vw_icmp_error"`
@@ -365,6 +396,7 @@ type VethwayProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type VethwayMapSpecs struct {
 	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
+	Bindings    *ebpf.MapSpec `ebpf:"bindings"`
 	Calls       *ebpf.MapSpec `ebpf:"calls"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
@@ -412,6 +444,7 @@ func (o *VethwayObjects) Close() error {
 // It can be passed to LoadVethwayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type VethwayMaps struct {
 	Addresses   *ebpf.Map `ebpf:"addresses"`
+	Bindings    *ebpf.Map `ebpf:"bindings"`
 	Calls       *ebpf.Map `ebpf:"calls"`
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Drafts      *ebpf.Map `ebpf:"drafts"`
@@ -429,6 +462,7 @@ type VethwayMaps struct {
 func (m *VethwayMaps) Close() error {
 	return _VethwayClose(
 		m.Addresses,
+		m.Bindings,
 		m.Calls,
 		m.Counters,
 		m.Drafts,
@@ -466,6 +500,7 @@ type VethwayPrograms struct {
 	VwFromTun       *ebpf.Program `ebpf:"vw_from_tun"`
 	VwFromUplink    *ebpf.Program `ebpf:"vw_from_uplink"`
 	VwGc            *ebpf.Program `ebpf:"vw_gc"`
+	VwGcBinding     *ebpf.Program `ebpf:"vw_gc_binding"`
 	VwGetpeername4  *ebpf.Program `ebpf:"vw_getpeername4"`
 	VwGetpeername6  *ebpf.Program `ebpf:"vw_getpeername6"`
 	VwIcmpError     *ebpf.Program `ebpf:"vw_icmp_error"`
@@ -491,6 +526,7 @@ func (p *VethwayPrograms) Close() error {
 		p.VwFromTun,
 		p.VwFromUplink,
 		p.VwGc,
+		p.VwGcBinding,
 		p.VwGetpeername4,
 		p.VwGetpeername6,
 		p.VwIcmpError,

@@ -248,6 +248,7 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 	draft->first = pool_first;
 	draft->size = pool_last - pool_first + 1;
 	draft->check_use = 1;
+	draft->bind = pkt->key.proto != IPPROTO_TCP;
 	if (!port_in_pool(draft->wanted))
 		draft->wanted = 0;
 	return 0;

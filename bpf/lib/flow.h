@@ -103,7 +103,8 @@ struct flow_draft {
 	__u32 first, size, start, stride; /* candidate ports: first + (start + i * stride) % size */
 	__u32 check_use;		  /* candidates must not be published or bound */
 	__be16 wanted;			  /* tried first; 0: none */
-	__u16 pad;
+	__u8 bind;			  /* the port is bound to the internal endpoint, for all destinations */
+	__u8 bound;			  /* it is already: there is no other candidate */
 	__s32 result;
 };
 
@@ -150,6 +151,102 @@ static __always_inline int flow_reserve(struct flow_draft *draft)
 	return bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
 }
 
+static __always_inline bool binding_is_live(const struct binding_value *binding)
+{
+	return generation_of(binding->slot) == binding->generation;
+}
+
+/* Both keys of the binding that a draft needs for its external port. */
+static __always_inline void binding_keys(const struct flow_draft *draft, __be16 port, struct binding_key *inside,
+					 struct binding_key *outside)
+{
+	__builtin_memset(inside, 0, sizeof(*inside));
+	__builtin_memset(outside, 0, sizeof(*outside));
+	inside->addr = draft->key.src;
+	inside->ext = draft->flow.n_src;
+	inside->port = draft->key.sport;
+	inside->proto = outside->proto = draft->key.proto;
+	inside->inside = 1;
+	outside->addr = draft->flow.n_src;
+	outside->port = port;
+}
+
+/* If the internal endpoint has an external port already, that is the draft's only candidate. */
+static __always_inline void binding_use(struct flow_draft *draft)
+{
+	struct binding_key inside, outside;
+	struct binding_value *binding;
+
+	binding_keys(draft, 0, &inside, &outside);
+	binding = bpf_map_lookup_elem(&bindings, &inside);
+	if (!binding)
+		return;
+	if (!binding_is_live(binding)) {
+		outside.port = binding->port;
+		bpf_map_delete_elem(&bindings, &inside);
+		binding = bpf_map_lookup_elem(&bindings, &outside);
+		if (binding && !binding_is_live(binding))
+			bpf_map_delete_elem(&bindings, &outside);
+		return;
+	}
+	binding->seen = clock_seconds();
+	draft->wanted = binding->port;
+	draft->bound = 1;
+}
+
+/*
+ * Takes an external port for an internal endpoint: the outside entry is the reservation, as the reply entry is for a flow. 0: *port is the
+ * endpoint's (perhaps another one than asked for: another CPU was faster). -EEXIST: somebody else's. Anything else: no room.
+ */
+static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *port)
+{
+	struct binding_value value = {
+		.addr = draft->key.src,
+		.port = draft->key.sport,
+		.network = draft->flow.network,
+		.slot = draft->flow.slot,
+		.generation = draft->flow.generation,
+		.seen = clock_seconds(),
+	};
+	struct binding_key inside, outside;
+	struct binding_value *other;
+	long ret;
+
+	binding_keys(draft, *port, &inside, &outside);
+	ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
+	if (ret == -EEXIST) {
+		other = bpf_map_lookup_elem(&bindings, &outside);
+		if (!other || binding_is_live(other))
+			return -EEXIST;
+		bpf_map_delete_elem(&bindings, &outside);
+		ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
+	}
+	if (ret)
+		return ret;
+	value.addr = draft->flow.n_src;
+	value.port = *port;
+	ret = bpf_map_update_elem(&bindings, &inside, &value, BPF_NOEXIST);
+	if (!ret)
+		return 0;
+	bpf_map_delete_elem(&bindings, &outside);
+	if (ret != -EEXIST)
+		return ret;
+	other = bpf_map_lookup_elem(&bindings, &inside);
+	if (!other)
+		return -EEXIST;
+	*port = other->port;
+	return 0;
+}
+
+static __always_inline bool flow_candidate(const struct flow_draft *draft, __u32 i, __be16 *port)
+{
+	if (i == 0)
+		*port = draft->wanted;
+	else
+		*port = bpf_htons((__u16)(draft->first + (draft->start + i * draft->stride) % draft->size));
+	return *port && !(draft->check_use && port_use_of(draft->key.proto, *port));
+}
+
 static long flow_try_port(__u32 i, void *unused)
 {
 	struct flow_draft *draft = flow_draft_get();
@@ -158,23 +255,32 @@ static long flow_try_port(__u32 i, void *unused)
 
 	if (!draft)
 		return 1;
-	if (i == 0) {
-		if (!draft->wanted)
-			return 0;
+	if (draft->bound) {
 		port = draft->wanted;
 	} else {
-		if (!draft->size)
+		if (i && !draft->size)
 			return 1;
-		port = bpf_htons((__u16)(draft->first + (draft->start + i * draft->stride) % draft->size));
-		if (!port)
+		if (!flow_candidate(draft, i, &port))
 			return 0;
+		if (draft->bind) {
+			ret = binding_reserve(draft, &port);
+			if (ret == -EEXIST)
+				return 0;
+			if (ret) {
+				draft->result = -DROP_TABLE_FULL;
+				return 1;
+			}
+		}
 	}
-	if (draft->check_use && port_use_of(draft->key.proto, port))
-		return 0;
 	flow_draft_set_port(draft, port);
 	ret = flow_reserve(draft);
-	if (ret == -EEXIST)
-		return 0;
+	if (ret == -EEXIST) {
+		if (!draft->bind)
+			return 0;
+		/* A bound port is nobody else's: this very flow is being made by another CPU. */
+		draft->result = 1;
+		return 1;
+	}
 	draft->result = ret ? -DROP_TABLE_FULL : 0;
 	return 1;
 }
@@ -200,6 +306,8 @@ static __always_inline int flow_insert(struct flow_draft *draft)
 	draft->flow.addr_diff = csum_diff_addrs(&draft->key, &draft->flow.n_src, &draft->flow.n_dst);
 	draft->reply.addr_diff = csum_diff_addrs(&draft->reply_key, &draft->reply.n_src, &draft->reply.n_dst);
 	draft->result = -DROP_NO_PORT;
+	if (draft->bind)
+		binding_use(draft);
 	/* Unguessable where the port is not kept (RFC 6056): random start, random odd stride. */
 	draft->start = bpf_get_prandom_u32() & 0x0fffffff;
 	draft->stride = (bpf_get_prandom_u32() & 0xffff) | 1;

@@ -190,6 +190,7 @@ static __always_inline int new_outbound_draft(struct __sk_buff *ctx, const struc
 	draft->first = pool_first;
 	draft->size = pool_last - pool_first + 1;
 	draft->check_use = 1;
+	draft->bind = pkt->key.proto != IPPROTO_TCP;
 	if (!network)
 		return 0;
 	uplink = bpf_map_lookup_elem(&uplinks, &ifindex);

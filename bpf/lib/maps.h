@@ -165,6 +165,34 @@ struct counter_value {
 	__u64 packets, bytes;
 };
 
+/*
+ * bindings: an internal endpoint of an endpoint-independent protocol to its external one, and back (RFC 4787 REQ-1, RFC 5508 REQ-1). Two
+ * entries: inside 1 says which external port the internal endpoint has on the external address; inside 0 says whose an external port is.
+ */
+struct binding_key {
+	struct addr addr; /* internal address; external address when inside is 0 */
+	struct addr ext;  /* external address; all zero when inside is 0 */
+	__be16 port;	  /* of addr; ICMP identifier */
+	__u8 proto;
+	__u8 inside;
+	__u8 pad[4];
+};
+
+struct binding_value {
+	struct addr addr; /* the other side's */
+	__be16 port;
+	__u16 network;
+	__u32 slot, generation;
+	__u32 seen; /* CLOCK_MONOTONIC seconds when a flow was last made by it */
+};
+
+/* The argument of vw_gc_binding: delete the binding of an internal endpoint if no flow was made by it since the scan. */
+struct gc_binding_args {
+	struct binding_key key;
+	__u32 seen;
+	__u32 pad;
+};
+
 /* The argument of vw_gc: delete the pair whose entries are key and reverse, if neither was seen since the scan. */
 struct gc_args {
 	struct flow_key key, reverse;
@@ -180,6 +208,16 @@ struct {
 	__type(key, struct flow_key);
 	__type(value, struct flow_value);
 } flows SEC(".maps");
+
+/* Written: programs (insert), vw_gc_binding (delete). Read: programs on a new flow. Life: as long as flows hang on it, and the hold-down
+ * time after (RFC 6888 REQ-8). Size: two entries for each internal endpoint. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct binding_key);
+	__type(value, struct binding_value);
+} bindings SEC(".maps");
 
 /* Written: daemon. Read: programs on a new flow, cgroup hooks. Life: while published. Size: 65,535 ports of three protocols on
  * several addresses. */
