@@ -5,13 +5,17 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -143,8 +147,7 @@ func open(path string, readOnly bool) (db *bbolt.DB, err error) {
 	case err == nil:
 		return db, nil
 	case errors.Is(err, bbolt.ErrTimeout):
-		return nil, api.Errorf(api.Locked, "state file %s is in use by another vethwayd", path).
-			WithHint("stop it first, or give this one a state directory of its own")
+		return nil, locked(path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("open state file: %w", err)
 	case errors.Is(err, api.Corrupt):
@@ -169,21 +172,51 @@ func guard(path string, do func() error) (err error) {
 	return do()
 }
 
-// check reads the whole file, to find damage before anything relies on it.
+// check looks over the whole file, while nobody else may change it, to find damage before anything relies on it.
 func check(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open state file: %w", err)
+	}
+	defer f.Close() // and with it the lock goes
+	if err := lockShared(path, f); err != nil {
+		return err
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return fmt.Errorf("read state file: %w", err)
+	}
+	if err := checkPages(data); err != nil {
+		return corrupt(path, err)
+	}
 	db, err := open(path, true)
 	if err != nil {
 		return err
 	}
 	err = guard(path, func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			if err := checkSchema(path, tx); err != nil {
-				return err
-			}
-			return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return walk(b) })
-		})
+		return db.View(func(tx *bbolt.Tx) error { return checkSchema(path, tx) })
 	})
 	return errors.Join(err, db.Close())
+}
+
+// lockShared takes the same lock as bbolt, for reading.
+func lockShared(path string, f *os.File) error {
+	for began := time.Now(); ; time.Sleep(lockWait / 10) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
+			return fmt.Errorf("lock state file: %w", err)
+		case time.Since(began) > lockWait:
+			return locked(path)
+		}
+	}
+}
+
+func locked(path string) error {
+	return api.Errorf(api.Locked, "state file %s is in use by another vethwayd", path).
+		WithHint("stop it first, or give this one a state directory of its own")
 }
 
 func checkSchema(path string, tx *bbolt.Tx) error {
@@ -210,15 +243,6 @@ func checkSchema(path string, tx *bbolt.Tx) error {
 	return nil
 }
 
-func walk(b *bbolt.Bucket) error {
-	return b.ForEach(func(k, v []byte) error {
-		if v == nil {
-			return walk(b.Bucket(k))
-		}
-		return nil
-	})
-}
-
 // Path is the file's.
 func (d *DB) Path() string { return d.path }
 
@@ -234,7 +258,11 @@ func (d *DB) Load(ctx context.Context, yield func(control.Record) error) error {
 					if err := ctx.Err(); err != nil {
 						return err
 					}
-					return yield(control.Record{Kind: kind, Key: string(k), Value: bytes.Clone(v)})
+					value, err := unseal(k, v)
+					if err != nil {
+						return corrupt(d.path, fmt.Errorf("%s %s: %w", kind, k, err))
+					}
+					return yield(control.Record{Kind: kind, Key: string(k), Value: value})
 				})
 				if err != nil {
 					return err
@@ -243,6 +271,23 @@ func (d *DB) Load(ctx context.Context, yield func(control.Record) error) error {
 			return nil
 		})
 	})
+}
+
+// seal puts a checksum before a value: bbolt has none, and a flipped bit in an address would go unnoticed.
+func seal(key, value []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(value)), checksum(key, value)), value...)
+}
+
+func unseal(key, sealed []byte) ([]byte, error) {
+	if len(sealed) < 4 || binary.BigEndian.Uint32(sealed) != checksum(key, sealed[4:]) {
+		return nil, errors.New("its checksum is wrong")
+	}
+	return bytes.Clone(sealed[4:]), nil
+}
+
+func checksum(key, value []byte) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	return crc32.Update(crc32.Checksum(key, table), table, value)
 }
 
 // Commit implements control.Store.
@@ -263,7 +308,7 @@ func (d *DB) Commit(ctx context.Context, records []control.Record) error {
 			if r.Value == nil {
 				err = bucket.Delete([]byte(r.Key))
 			} else {
-				err = bucket.Put([]byte(r.Key), r.Value)
+				err = bucket.Put([]byte(r.Key), seal([]byte(r.Key), r.Value))
 			}
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", r.Kind, r.Key, err)
