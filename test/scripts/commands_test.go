@@ -86,7 +86,7 @@ func in(ts *testscript.TestScript, args []string) error {
 
 func control(ts *testscript.TestScript, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: daemon start|stop|kill")
+		return errors.New("usage: daemon start|stop|kill|reload")
 	}
 	l := labOf(ts)
 	switch args[0] {
@@ -96,8 +96,13 @@ func control(ts *testscript.TestScript, args []string) error {
 		return l.endDaemon(unix.SIGTERM)
 	case "kill":
 		return l.endDaemon(unix.SIGKILL)
+	case "reload":
+		if l.daemon == nil {
+			return errors.New("the daemon does not run")
+		}
+		return l.daemon.Process.Signal(unix.SIGHUP)
 	}
-	return fmt.Errorf("daemon %s: want start, stop or kill", args[0])
+	return fmt.Errorf("daemon %s: want start, stop, kill or reload", args[0])
 }
 
 func makeNetns(ts *testscript.TestScript, neg bool, args []string) {

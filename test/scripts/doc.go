@@ -7,6 +7,7 @@
 //
 //	daemon start [FLAG...]    start vethwayd in the host's namespace, and wait until it serves
 //	daemon stop|kill          end it by SIGTERM or SIGKILL
+//	daemon reload             send it SIGHUP; its log is vethwayd.log
 //	vethway ...               the client; it finds the daemon by itself
 //	host|remote COMMAND...    run a command in the host's or the remote's namespace
 //	in CONTAINER COMMAND...   run a command in a container's namespace

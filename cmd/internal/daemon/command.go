@@ -163,6 +163,9 @@ func reloadLevel(file string, level *slog.LevelVar, log *slog.Logger) {
 		log.Error("reload", "file", file, "error", err)
 		return
 	}
+	// Said while the laxer of the two levels holds, or it might not be heard. The attribute is not called level, which
+	// the line has already.
+	level.Set(min(l, level.Level()))
+	log.Info("reloaded", "file", file, "log-level", l)
 	level.Set(l)
-	log.Info("reloaded", "file", file, "level", l)
 }

@@ -36,7 +36,7 @@ type Config struct {
 	Attach   string
 	NATPorts string   // first-last
 	Bases    []string // prefixes that subnets are taken out of
-	MTU      int      // of new networks; 0: the smallest uplink's
+	MTU      int      // of new networks that name none; 0: 1500
 
 	LogLevel  string
 	LogFormat string

@@ -27,7 +27,7 @@ func (c *Config) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.Attach, "attach", AttachAuto, "how to attach programs: auto, tcx or clsact")
 	f.StringVar(&c.NATPorts, "nat-ports", "", "FIRST-LAST: source ports that masquerading may use (default: what the host's own range leaves)")
 	f.StringSliceVar(&c.Bases, "subnet-base", nil, "prefixes to take new networks' subnets from")
-	f.IntVar(&c.MTU, "mtu", 0, "MTU of new networks (default: the uplinks')")
+	f.IntVar(&c.MTU, "mtu", 0, "MTU of new networks that name none (default 1500)")
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error; SIGHUP reads it again from the file")
 	f.StringVar(&c.LogFormat, "log-format", "text", "text or json")
 }

@@ -58,10 +58,21 @@ func show(a *app.App, o output.Options, kind string, rows []maps.Row) error {
 		}
 		t := output.NewTable(output.Headers(rows[0].Names())...)
 		for _, r := range rows {
-			t.Row(r.Text()...)
+			t.Row(cells(r)...)
 		}
 		return t
 	})
+}
+
+// cells are a row's texts; what is absent is empty, as in every other table.
+func cells(r maps.Row) []string {
+	text := r.Text()
+	for i := range text {
+		if text[i] == "-" {
+			text[i] = ""
+		}
+	}
+	return text
 }
 
 // complete completes names of maps that are pinned.
