@@ -245,6 +245,9 @@ static __always_inline int new_outbound(struct __sk_buff *ctx)
 		ret = new_outbound_draft(ctx, &pkt, network, draft);
 		if (!ret)
 			ret = flow_insert(draft);
+		/* The identifier is nobody else's, so the answer finds the host without a flow. */
+		if (ret == -DROP_TABLE_FULL && !network)
+			return PASS;
 		if (ret < 0)
 			return ret;
 		flow = flow_find(&pkt.key);

@@ -178,10 +178,11 @@ func key(p packet) flowKey {
 	return flowKey{Src: toAddr(p.src), Dst: toAddr(p.dst), Sport: wire(p.sport), Dport: wire(p.dport), Proto: p.proto}
 }
 
-// clear empties the flow table.
+// clear forgets all sessions.
 func (w *world) clear(t testing.TB) {
 	t.Helper()
 	emptyMap(t, w.Flows)
+	emptyMap(t, w.Bindings)
 }
 
 func (w *world) describe(t testing.TB) string {

@@ -45,8 +45,10 @@ type programs struct {
 	ToTun         *ebpf.Program `ebpf:"vw_to_tun"`
 	ToBridge      *ebpf.Program `ebpf:"vw_to_bridge"`
 	GC            *ebpf.Program `ebpf:"vw_gc"`
+	GCBinding     *ebpf.Program `ebpf:"vw_gc_binding"`
 
 	Flows       *ebpf.Map `ebpf:"flows"`
+	Bindings    *ebpf.Map `ebpf:"bindings"`
 	Published   *ebpf.Map `ebpf:"published"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
 	Veths       *ebpf.Map `ebpf:"veths"`
@@ -121,7 +123,7 @@ func (w *world) load(k knobs) error {
 // empty undoes what the test before has done.
 func (w *world) empty(t testing.TB) {
 	t.Helper()
-	for _, m := range []*ebpf.Map{w.Flows, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.Counters} {
+	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.Counters} {
 		emptyMap(t, m)
 	}
 	for _, i := range w.used {
@@ -144,10 +146,10 @@ func emptyMap(t testing.TB, m *ebpf.Map) {
 }
 
 func (w *world) close() {
-	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC} {
+	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC, w.GCBinding} {
 		p.Close()
 	}
-	for _, m := range []*ebpf.Map{w.Flows, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls} {
+	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls} {
 		m.Close()
 	}
 }

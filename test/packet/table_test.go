@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package packet
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/vethway/vethway/bpf"
+)
+
+// A full table refuses what is new, counts it, and keeps what it has.
+func TestFullTable(t *testing.T) {
+	for _, size := range []uint32{16, 17} {
+		eachFamily(t, knobs{flows: size}, func(t *testing.T, f family) {
+			f.covers(t, "N07", "N21", "R04")
+			steps := make([]step, 8)
+			for i := range steps {
+				out := f.from("c1", f.remote(), uint16(5000+i), 80)
+				out.proto = udp
+				sent := out
+				sent.src = f.host()
+				steps[i] = step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2}
+				f.run(t, "filling", steps[i])
+				steps[i].flows = 0
+			}
+			full := bpf.VethwayDropReasonDROP_TABLE_FULL
+			for range 3 {
+				f.run(t, "a new flow", step{prog: f.FromContainer, in: f.from("c2", f.remote(), 6000, 80), ctx: f.at("c2"),
+					verdict: drop, hook: atContainer, reason: full})
+				f.run(t, "a new flow, hairpin", step{prog: f.FromContainer, in: f.from("c2", f.host(), 6000, 8080), ctx: f.at("c2"),
+					verdict: drop, hook: atContainer, reason: full})
+				f.run(t, "a new flow, without masquerade", step{prog: f.FromContainer, in: f.from("p1", f.remote(), 6000, 80), ctx: f.at("p1"),
+					verdict: drop, hook: atContainer, reason: full})
+				f.run(t, "a new flow from outside", step{prog: f.FromUplink, in: f.inbound("eth0", f.remote(), f.host(), 6000, 8080), ctx: f.atUplink("eth0"),
+					verdict: drop, hook: atUplink, reason: full})
+				f.run(t, "a new flow by the stack", step{prog: f.ToUplink, in: f.from("c2", f.remote(), 6001, 80), ctx: f.forwarded("eth0", "c2"),
+					verdict: drop, hook: toUplink, reason: full})
+				ping := f.ping(packet{src: f.host(), dst: f.remote(), ttl: 64}, 5000)
+				f.run(t, "the host's own", step{prog: f.ToUplink, in: ping, ctx: f.atUplink("eth0"), verdict: next})
+			}
+			for _, s := range steps {
+				f.run(t, "a live flow", s)
+				sent := *s.out
+				answer := f.arriving("eth0", sent.answer())
+				back := answer
+				back.dst = s.in.src
+				f.run(t, "a live flow, answer", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("c1", back)})
+			}
+		})
+	}
+}
+
+// No port left: dropped and counted.
+func TestPoolExhausted(t *testing.T) {
+	eachFamily(t, knobs{poolFirst: 2000, poolLast: 2007}, func(t *testing.T, f family) {
+		f.covers(t, "N21")
+		f.usePort(t, tcp, 2003, portPublished)
+		out := f.from("c1", f.remote(), 0, 80)
+		got := map[uint16]bool{}
+		for i := range 7 {
+			out.sport = uint16(30000 + i)
+			for range 50 { // a stride may miss the last free port of so small a pool
+				r, err := run(f.FromContainer, out.bytes(), f.at("c1"))
+				check(t, err)
+				if r.verdict == redirect {
+					break
+				}
+			}
+			got[wire(f.flow(t, out).N_sport)] = true
+		}
+		if len(got) != 7 || got[2003] {
+			t.Errorf("given: %v", got)
+		}
+		out.sport = 31000
+		f.run(t, "one more", step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_NO_PORT})
+		// To another destination the same ports are free.
+		out.dst = f.parse("192.0.2.4", "2001:db8:2::4")
+		r, err := run(f.FromContainer, out.bytes(), f.at("c1"))
+		check(t, err)
+		if r.verdict != redirect {
+			t.Errorf("another destination: %s", verdictName(r.verdict))
+		}
+	})
+}
+
+// vw_gc deletes a session unless either side was seen since the scan.
+func TestCollect(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		out := f.from("c1", f.remote(), 5000, 80)
+		sent := out
+		sent.src = f.host()
+		open := step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2}
+		answer := f.arriving("eth0", sent.answer())
+		for _, c := range []struct {
+			name             string
+			seen, reverse    int32 // less than what the entries say
+			noFlow, noAnswer bool
+			deleted          uint32
+			left             int
+		}{
+			{"idle", 0, 0, false, false, 1, 0},
+			{"seen since", -1, 0, false, false, 0, 2},
+			{"answered since", 0, -1, false, false, 0, 2},
+			{"an orphan", 0, 0, false, true, 1, 0},
+			{"an orphan answer", 0, 0, true, false, 1, 0},
+			{"an orphan seen since", -1, 0, false, true, 0, 1},
+			{"gone already", 0, 0, true, true, 1, 0},
+		} {
+			f.clear(t)
+			f.run(t, "open", open)
+			args := bpf.VethwayGcArgs{Key: key(out), Reverse: key(answer),
+				Seen: f.flow(t, out).Seen + uint32(c.seen), ReverseSeen: f.flow(t, answer).Seen + uint32(c.reverse)}
+			if c.noFlow {
+				check(t, f.Flows.Delete(key(out)))
+			}
+			if c.noAnswer {
+				check(t, f.Flows.Delete(key(answer)))
+			}
+			got, err := f.GC.Run(&ebpf.RunOptions{Context: args})
+			check(t, err)
+			if got != c.deleted || len(f.flows(t)) != c.left {
+				t.Errorf("%s: returned %d, %d entries left, want %d and %d", c.name, got, len(f.flows(t)), c.deleted, c.left)
+			}
+		}
+	})
+}
