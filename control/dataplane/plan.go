@@ -4,6 +4,7 @@ package dataplane
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -79,7 +80,7 @@ func (d *Dataplane) planNetwork(p *plan, n control.DataplaneNetwork, gateways ma
 		return fmt.Errorf("bridge %d with MTU %d cannot be", n.BridgeIndex, n.MTU)
 	}
 	if _, twice := p.networks[n.ID]; twice {
-		return fmt.Errorf("there are two of that number")
+		return errors.New("there are two of that number")
 	}
 	v := maps.Network{
 		Bridge: uint32(n.BridgeIndex), Flags: networkFlags(n), MTU: uint16(n.MTU), BridgeMAC: mac, SNAT4: n.SNAT4, SNAT6: n.SNAT6,
@@ -164,6 +165,9 @@ func (d *Dataplane) planEndpoint(p *plan, e control.DataplaneEndpoint) error {
 		MAC: mac, BridgeMAC: network.BridgeMAC, Flags: network.Flags,
 	}
 	for _, a := range e.Addrs {
+		if !plain(a) {
+			return fmt.Errorf("%s cannot be its address", a)
+		}
 		if owner, twice := p.endpoints[a]; twice {
 			return fmt.Errorf("%s is also on interface %d", a, owner.Index)
 		}
@@ -184,8 +188,11 @@ func (d *Dataplane) planEndpoint(p *plan, e control.DataplaneEndpoint) error {
 
 func (d *Dataplane) planPublished(p *plan, port control.DataplanePort) error {
 	key := maps.PublishedKey{Addr: netip.AddrPortFrom(port.HostIP, port.HostPort), Proto: port.Proto}
+	if !plain(port.HostIP) || !plain(port.Target.Addr()) {
+		return fmt.Errorf("it cannot lead to %s", port.Target)
+	}
 	if _, twice := p.published[key]; twice {
-		return fmt.Errorf("it is published twice")
+		return errors.New("it is published twice")
 	}
 	have := d.published.have[key]
 	id := publishedDigest(port, p.endpoints[port.Target.Addr()])
@@ -197,6 +204,9 @@ func (d *Dataplane) planPublished(p *plan, port control.DataplanePort) error {
 	p.ports[maps.PortIndex(port.Proto, port.HostPort)] = true
 	return nil
 }
+
+// plain reports whether an address is one as control.DataplaneState has them.
+func plain(a netip.Addr) bool { return a.IsValid() && !a.Is4In6() && a.Zone() == "" }
 
 // slot returns the slot and generation that something had, if it is still the same, and new ones otherwise.
 func (d *Dataplane) slot(p *plan, slot, generation uint32, digest uint64) (uint32, uint32, error) {

@@ -115,7 +115,11 @@ func (s *slots) release(gone []uint32) error {
 	for _, slot := range gone {
 		delete(keep, slot)
 	}
-	return s.taken.remove(keep)
+	if err := s.taken.remove(keep); err != nil {
+		return err
+	}
+	s.next = min(s.next, slices.Min(gone)) // their generations are known
+	return nil
 }
 
 // bump makes all flows of the slots stale.

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/maps"
+	"github.com/vethway/vethway/test/behaviour"
+)
+
+const (
+	fin, syn, rst, ack = maps.TCPFin, maps.TCPSyn, maps.TCPRst, maps.TCPAck
+	tcp, udp, icmp     = 6, 17, 1
+)
+
+// half is what one side of a session did.
+type half struct {
+	flags   uint8
+	packets uint64
+	idle    time.Duration
+}
+
+// masquerade puts a session of c1's into the table: its port on its own side, and the NAT port.
+func (f *fixture) masquerade(proto uint8, port, natPort uint16, ours, theirs half) (original, reply maps.FlowKey) {
+	f.t.Helper()
+	veth := load(f.t, f.maps().Veths)[11]
+	inside := netip.AddrPortFrom(addr("172.30.1.2"), port)
+	outside := netip.AddrPortFrom(addr("192.0.2.2"), natPort)
+	remote := addrPort("192.0.2.3:80")
+	entry := func(h half, flags maps.FlowFlags, src, dst netip.AddrPort) maps.Flow {
+		return maps.Flow{
+			Src: src, Dst: dst, Slot: veth.Slot, Generation: veth.Generation, Kind: maps.FlowMasquerade, Flags: flags, Network: 1,
+			TCPFlags: h.flags, Seen: uint32((f.clock - h.idle) / time.Second), Packets: h.packets, Bytes: h.packets * 100,
+		}
+	}
+	original = maps.FlowKey{Src: inside, Dst: remote, Proto: proto}
+	reply = maps.FlowKey{Src: remote, Dst: outside, Proto: proto}
+	f.put(original, entry(ours, maps.FlowNATSource, outside, remote))
+	f.put(reply, entry(theirs, maps.FlowReply, remote, inside))
+	return original, reply
+}
+
+func (f *fixture) put(k maps.FlowKey, v maps.Flow) {
+	f.t.Helper()
+	if err := f.maps().Flows.Update([]maps.Entry[maps.FlowKey, maps.Flow]{{Key: k, Value: v}}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fixture) collect() int {
+	f.t.Helper()
+	n, err := f.dp.Collect(f.t.Context())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return n
+}
+
+func (f *fixture) flows() []control.Flow {
+	f.t.Helper()
+	var all []control.Flow
+	err := f.dp.Flows(f.t.Context(), func(fl control.Flow) bool {
+		all = append(all, fl)
+		return true
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	slices.SortFunc(all, func(a, b control.Flow) int { return a.Original.Src.Compare(b.Original.Src) })
+	return all
+}
+
+// ports lists the container's port of each session in the table, and complains about half ones.
+func (f *fixture) ports() []uint16 {
+	f.t.Helper()
+	var ports []uint16
+	for _, fl := range f.flows() {
+		ports = append(ports, fl.Original.Src.Port())
+	}
+	if n := len(load(f.t, f.maps().Flows)); n != 2*len(ports) {
+		f.t.Errorf("%d entries for %d sessions", n, len(ports))
+	}
+	return ports
+}
+
+func TestFlowsArePaired(t *testing.T) {
+	f := newFixture(t)
+	f.sync(oneNetwork())
+	f.masquerade(tcp, 40000, 20000, half{syn | ack, 7, 3 * time.Second}, half{syn | ack, 5, 2 * time.Second})
+	flows := f.flows()
+	want := control.Flow{
+		Proto: "tcp", Kind: "masquerade", State: "ESTABLISHED", Network: 1,
+		Original: control.Tuple{Src: addrPort("172.30.1.2:40000"), Dst: addrPort("192.0.2.3:80")},
+		Reply:    control.Tuple{Src: addrPort("192.0.2.3:80"), Dst: addrPort("192.0.2.2:20000")},
+		Packets:  7, Bytes: 700, RPackets: 5, RBytes: 500, Idle: 2 * time.Second, Timeout: 7440 * time.Second,
+	}
+	if len(flows) != 1 || flows[0] != want {
+		t.Errorf("flows: %+v\nwant: %+v", flows, want)
+	}
+	s := oneNetwork()
+	s.Endpoints = s.Endpoints[1:]
+	s.Published = nil
+	f.sync(s)
+	if flows := f.flows(); len(flows) != 1 || !flows[0].Stale {
+		t.Errorf("flows of an endpoint that is gone: %+v", flows)
+	}
+}
+
+func TestStatesAndTimeouts(t *testing.T) {
+	behaviour.NeedRoot(t)
+	behaviour.Covers(t, "N03", behaviour.None)
+	now := time.Duration(0)
+	for _, tc := range []struct {
+		name         string
+		proto        uint8
+		ours, theirs half
+		state        string
+		timeout      time.Duration
+	}{
+		{"syn", tcp, half{syn, 1, now}, half{0, 0, now}, "SYN_SENT", 240 * time.Second},
+		{"syn-ack", tcp, half{syn, 1, now}, half{syn | ack, 1, now}, "SYN_RECV", 240 * time.Second},
+		{"open", tcp, half{syn | ack, 2, now}, half{syn | ack, 1, now}, "ESTABLISHED", 7440 * time.Second},
+		{"closing", tcp, half{syn | ack | fin, 2, now}, half{syn | ack, 1, now}, "FIN_WAIT", 240 * time.Second},
+		{"closing by the other", tcp, half{syn | ack, 2, now}, half{syn | ack | fin, 1, now}, "CLOSE_WAIT", 240 * time.Second},
+		{"closed", tcp, half{syn | ack | fin, 2, now}, half{syn | ack | fin, 1, now}, "TIME_WAIT", 240 * time.Second},
+		{"reset", tcp, half{syn | ack, 2, now}, half{syn | ack | rst, 1, now}, "CLOSE", 240 * time.Second},
+		{"udp one-way", udp, half{0, 9, now}, half{0, 0, now}, "UNREPLIED", 120 * time.Second},
+		{"udp two-way", udp, half{0, 9, now}, half{0, 1, now}, "ASSURED", 300 * time.Second},
+		{"icmp", icmp, half{0, 9, now}, half{0, 1, now}, "ASSURED", 60 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.sync(oneNetwork())
+			f.masquerade(tc.proto, 40000, 20000, tc.ours, tc.theirs)
+			flows := f.flows()
+			if len(flows) != 1 || flows[0].State != tc.state || flows[0].Timeout != tc.timeout {
+				t.Errorf("flows: %+v, want %s for %s", flows, tc.state, tc.timeout)
+			}
+			f.clock += tc.timeout - time.Second
+			if n := f.collect(); n != 0 {
+				t.Errorf("%d flows went a second before their time", n)
+			}
+			f.clock += time.Second
+			if n := f.collect(); n != 1 {
+				t.Errorf("%d flows went when the time was up, want 1", n)
+			}
+			if left := len(load(t, f.maps().Flows)); left != 0 {
+				t.Errorf("%d entries are left", left)
+			}
+		})
+	}
+}
+
+// Either side's packets keep a session.
+func TestEitherSideRefreshes(t *testing.T) {
+	f := newFixture(t)
+	f.sync(oneNetwork())
+	f.masquerade(udp, 40000, 20000, half{0, 1, time.Hour}, half{0, 1, time.Second})
+	f.masquerade(udp, 40001, 20001, half{0, 1, time.Second}, half{0, 1, time.Hour})
+	f.masquerade(udp, 40002, 20002, half{0, 1, time.Hour}, half{0, 1, time.Hour})
+	if n := f.collect(); n != 1 {
+		t.Errorf("%d went, want 1", n)
+	}
+	if got := f.ports(); !slices.Equal(got, []uint16{40000, 40001}) {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestStaleFlowsGoAtOnce(t *testing.T) {
+	f := newFixture(t)
+	f.sync(oneNetwork())
+	f.masquerade(tcp, 40000, 20000, half{syn | ack, 2, 0}, half{syn | ack, 1, 0})
+	s := oneNetwork()
+	s.Endpoints[0].Incarnation = "another"
+	f.sync(s)
+	f.masquerade(tcp, 40001, 20001, half{syn | ack, 2, 0}, half{syn | ack, 1, 0})
+	if n := f.collect(); n != 1 {
+		t.Errorf("%d went, want 1", n)
+	}
+	if got := f.ports(); !slices.Equal(got, []uint16{40001}) {
+		t.Errorf("left: %v", got)
+	}
+}
+
+// A reply entry without its other half holds a NAT port for nothing.
+func TestHalfSessionsGo(t *testing.T) {
+	f := newFixture(t)
+	f.sync(oneNetwork())
+	original, _ := f.masquerade(tcp, 40000, 20000, half{syn | ack, 2, 0}, half{syn | ack, 1, 0})
+	f.masquerade(tcp, 40001, 20001, half{syn | ack, 2, 0}, half{syn | ack, 1, 0})
+	if err := f.maps().Flows.Delete([]maps.FlowKey{original}); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.collect(); n != 0 {
+		t.Errorf("%d went although it may be in the making", n)
+	}
+	f.clock += 5 * time.Second
+	if n := f.collect(); n != 1 {
+		t.Errorf("%d went, want 1", n)
+	}
+	if got := f.ports(); !slices.Equal(got, []uint16{40001}) {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestPressure(t *testing.T) {
+	f := newFixture(t) // 4096 entries, 3072 of which may be taken
+	f.sync(oneNetwork())
+	established := half{syn | ack, 5, 10 * time.Second}
+	for i := range uint16(1000) {
+		f.masquerade(tcp, 10000+i, 20000+i, established, established)
+	}
+	closed := half{syn | ack | fin, 5, 10 * time.Second}
+	f.masquerade(tcp, 20000, 30000, closed, closed)
+	if n := f.collect(); n != 0 {
+		t.Errorf("%d went although there is room", n)
+	}
+	for i := range uint16(700) {
+		idle := time.Duration(i%100) * time.Second
+		f.masquerade(tcp, 30000+i, 40000+i, half{syn, 1, idle}, half{0, 0, idle})
+	}
+	before := len(load(t, f.maps().Flows))
+	gone := f.collect()
+	if left := len(load(t, f.maps().Flows)); left > 3072 || left < 3060 || before-left != 2*gone {
+		t.Errorf("%d entries, %d sessions went, %d entries left", before, gone, left)
+	}
+	ports := f.ports()
+	for i := range uint16(1000) {
+		if !slices.Contains(ports, 10000+i) {
+			t.Fatalf("a live session went: %d", 10000+i)
+		}
+	}
+	if slices.Contains(ports, 20000) {
+		t.Error("the closed session is still there")
+	}
+	if !slices.Contains(ports, 30000) || slices.Contains(ports, 30099) {
+		t.Error("not the oldest of the half-open sessions went")
+	}
+}
+
+// What woke up after it was judged stays.
+func TestCollectChecksInTheKernel(t *testing.T) {
+	f := newFixture(t)
+	f.sync(oneNetwork())
+	original, reply := f.masquerade(udp, 40000, 20000, half{0, 1, time.Hour}, half{0, 1, time.Hour})
+	flow, _, err := f.maps().Flows.Lookup(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, _, err := f.maps().Flows.Lookup(reply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := answer.Seen
+	answer.Seen++
+	f.put(reply, answer)
+	if gone, err := f.ld.Collect(original, reply, flow.Seen, seen); err != nil || gone {
+		t.Errorf("a session that woke up: gone %v, %v", gone, err)
+	}
+	if gone, err := f.ld.Collect(original, reply, flow.Seen, seen+1); err != nil || !gone {
+		t.Errorf("a session that sleeps: gone %v, %v", gone, err)
+	}
+	if n := len(load(t, f.maps().Flows)); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+}
+
+func TestFlush(t *testing.T) {
+	f := newFixture(t)
+	f.sync(oneNetwork())
+	for i := range uint16(10) {
+		f.masquerade(udp, 40000+i, 20000+i, half{0, 1, 0}, half{0, 1, 0})
+	}
+	n, err := f.dp.Flush(t.Context(), func(fl control.Flow) bool { return fl.Original.Src.Port()%2 == 0 })
+	if err != nil || n != 5 {
+		t.Errorf("flushed %d, %v, want 5", n, err)
+	}
+	if got := f.ports(); !slices.Equal(got, []uint16{40001, 40003, 40005, 40007, 40009}) {
+		t.Errorf("left: %v", got)
+	}
+}
+
+// Collecting, listing and synchronising at the same time: the race detector watches, and nothing live may go.
+func TestConcurrentUse(t *testing.T) {
+	f := newFixture(t)
+	f.sync(oneNetwork())
+	established := half{syn | ack, 5, 0}
+	for i := range uint16(100) {
+		f.masquerade(tcp, 10000+i, 20000+i, established, established)
+	}
+	done := make(chan error, 3)
+	go func() {
+		s := oneNetwork()
+		for i := range 50 {
+			s.Endpoints[1].Incarnation = fmt.Sprint(i)
+			if err := f.dp.Sync(t.Context(), s); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for range 2 {
+		go func() {
+			for range 50 {
+				if _, err := f.dp.Collect(t.Context()); err != nil {
+					done <- err
+					return
+				}
+				if err := f.dp.Flows(t.Context(), func(control.Flow) bool { return true }); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range 3 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(f.ports()); n != 100 {
+		t.Errorf("%d live sessions are left of 100", n)
+	}
+}
+
+func TestDropsAreNamed(t *testing.T) {
+	f := newFixture(t)
+	if drops, err := f.dp.Drops(t.Context()); err != nil || len(drops) != 0 {
+		t.Errorf("at first: %v, %v", drops, err)
+	}
+	names := f.maps().Names
+	for v := uint32(0); v < 5; v++ {
+		if name := names.Hook(v); strings.ContainsAny(name, "_0123456789") || name != strings.ToLower(name) {
+			t.Errorf("hook %d is called %q", v, name)
+		}
+	}
+	if name := names.Reason(3); name != "spoofed-ip" {
+		t.Errorf("reason 3 is called %q", name)
+	}
+	if name := names.Reason(12345); name != "12345" {
+		t.Errorf("a reason without a name is called %q", name)
+	}
+}
