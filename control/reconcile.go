@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"time"
 
 	"github.com/vethway/vethway/control/api"
@@ -78,6 +79,20 @@ func (t *transition) reconcileLinks(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// refresh tells the packet programs what changed on the host: cheap beside a reconcile, as it looks at no container.
+func (e *Engine) refresh(ctx context.Context) error {
+	if err := e.acquire(ctx); err != nil {
+		return err
+	}
+	defer e.release()
+	facts, err := e.cfg.Links.Host(ctx)
+	if err != nil || reflect.DeepEqual(facts, e.kernel.facts) {
+		return err
+	}
+	e.kernel.facts = facts
+	return e.cfg.Dataplane.Sync(ctx, e.dataplaneState(e.state.Load()))
 }
 
 // removeUnnamed removes links that are ours by name, but that no state names.

@@ -12,8 +12,12 @@ import (
 // maxDebounce bounds how long changes that never pause can put a reconcile off.
 const maxDebounce = time.Second
 
-// restFactor keeps reconciles that the host's changes cause from taking more than one part in so many of the time.
-const restFactor = 5
+// A reconcile looks at every container, which takes milliseconds each. The rest after it, so many times as long as it took, keeps
+// a host that never stands still from having it run all the time.
+const (
+	restFactor = 5
+	maxRest    = 10 * time.Second
+)
 
 // Run reconciles at once, and then whenever the host changed, at intervals, and when something was left over; and it has
 // idle flows collected. It returns when ctx ends, and everything it started has ended.
@@ -41,11 +45,26 @@ func (e *Engine) reconcileLoop(ctx context.Context, changes <-chan struct{}) {
 			e.cfg.Log.Debug("reconcile", "error", err)
 			interval = min(interval, time.Second) // a failure is worth trying again sooner
 		}
-		rest := restFactor * time.Since(began)
-		if !sleep(ctx, min(rest, maxDebounce)) || !e.awaitCause(ctx, changes, interval) {
+		rested := time.Now().Add(min(restFactor*time.Since(began), maxRest))
+		if !e.await(ctx, changes, interval, rested) {
 			return
 		}
 	}
+}
+
+// await waits until there is a reason to reconcile, and the rest is over; false means that ctx ended. Meanwhile the packet
+// programs hear of changes of the host all the same.
+func (e *Engine) await(ctx context.Context, changes <-chan struct{}, interval time.Duration, rested time.Time) bool {
+	for e.awaitCause(ctx, changes, interval) {
+		interval = time.Until(rested)
+		if interval <= 0 {
+			return true
+		}
+		if err := e.refresh(ctx); err != nil && ctx.Err() == nil {
+			e.cfg.Log.Debug("refresh", "error", err)
+		}
+	}
+	return false
 }
 
 // awaitCause waits until there is a reason to reconcile; false means that ctx ended.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/control/api"
+	"github.com/vethway/vethway/control/controltest"
 )
 
 // running has the engine's loops run for the length of a test, in a bubble with a clock of its own.
@@ -102,6 +103,33 @@ func TestRunDoesNotChaseAStorm(t *testing.T) {
 		}
 		if n := w.plane.Syncs() - before; n < 5 || n > 20 {
 			t.Errorf("%d reconciles in 10 seconds of changes without pause", n)
+		}
+	})
+}
+
+// TestRunHearsOfTheHostWhileItRests has containers that take long to look at: a new address must not wait for them.
+func TestRunHearsOfTheHostWhileItRests(t *testing.T) {
+	running(t, func(w *world) {
+		w.network("web")
+		w.mustAttach("c1", "web")
+		time.Sleep(time.Minute)
+		w.faults.Set(func(op string) controltest.Fault {
+			if op == "EnsureEndpoint" {
+				time.Sleep(time.Second)
+			}
+			return controltest.Fault{}
+		})
+		w.links.RemoveLink(w.endpoint("c1", "web").HostInterface)
+		time.Sleep(2 * time.Second)
+		looked := w.links.Calls("EnsureEndpoint")
+		w.links.ChangeHost(func(f *control.HostFacts) { f.Locals = append(f.Locals, netip.MustParsePrefix("192.0.2.9/32")) })
+		time.Sleep(200 * time.Millisecond)
+		if s := w.plane.State(); len(s.Locals) != 2 || w.links.Calls("EnsureEndpoint") != looked {
+			t.Errorf("locals %v, containers looked at %d times", s.Locals, w.links.Calls("EnsureEndpoint")-looked)
+		}
+		time.Sleep(10 * time.Second)
+		if w.links.Calls("EnsureEndpoint") == looked {
+			t.Error("the containers were not looked at after the rest")
 		}
 	})
 }
