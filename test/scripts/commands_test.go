@@ -40,7 +40,7 @@ func verbs() map[string]verb {
 }
 
 func commands() map[string]command {
-	cmds := map[string]command{"serve": serve, "netns": makeNetns, "exits": exits, "normalise": normalise, "eventually": eventually}
+	cmds := map[string]command{"serve": serve, "netns": makeNetns, "endnetns": endNetns, "exits": exits, "normalise": normalise, "eventually": eventually}
 	for name, v := range verbs() {
 		if name == "exec" {
 			continue // testscript has it
@@ -114,6 +114,16 @@ func makeNetns(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	l.extra[args[0]] = ns
 	ts.Setenv(args[0], ns.Path())
+}
+
+// endNetns ends a namespace as its maker would, without a word to anybody.
+func endNetns(ts *testscript.TestScript, neg bool, args []string) {
+	l := labOf(ts)
+	if neg || len(args) != 1 || l.extra[args[0]] == nil {
+		ts.Fatalf("usage: endnetns NAME, of one that netns made")
+	}
+	ts.Check(l.extra[args[0]].Close())
+	delete(l.extra, args[0])
 }
 
 func serve(ts *testscript.TestScript, neg bool, args []string) {

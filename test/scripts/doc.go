@@ -12,6 +12,7 @@
 //	host|remote COMMAND...    run a command in the host's or the remote's namespace
 //	in CONTAINER COMMAND...   run a command in a container's namespace
 //	netns NAME                make an empty namespace, $NAME is its path, and `in NAME` works
+//	endnetns NAME             end it
 //	serve WHERE LABEL PORT    start a server on WHERE (host, remote or a container) that tells who asked
 //	ask WHERE tcp|udp ADDRESS ask a server; prints "LABEL saw ADDRESS"
 //	stream open NAME WHERE tcp|udp ADDRESS
