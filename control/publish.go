@@ -79,7 +79,7 @@ func portRange(facts HostFacts) ports.Range {
 
 // hostPorts tells which ports processes of the host have.
 type hostPorts struct {
-	ctx   context.Context //nolint:containedctx // of the one request it is made for
+	ctx   context.Context // of the one request it is made for
 	links Links
 	bound map[HostPort]bool
 }

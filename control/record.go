@@ -101,7 +101,7 @@ func (m *mac) UnmarshalText(text []byte) error {
 func (n *network) hostBridge() string { return LinkPrefix + "-" + n.ID[:12] }
 
 // hostName is the name of the endpoint's end in the host.
-func (e *endpoint) hostName() string { return LinkPrefix + "v" + e.ID[:12] }
+func (ep *endpoint) hostName() string { return LinkPrefix + "v" + ep.ID[:12] }
 
 // on returns the container's endpoint on a network.
 func (c *container) on(networkID string) *endpoint {
