@@ -130,7 +130,8 @@ func removeBPFFS(dir string) error {
 		if files, err := os.ReadDir(at); err != nil || !onlyKernels(files) {
 			return err
 		}
-		if err := unix.Unmount(at, 0); err != nil {
+		// Detached, as our own lock on the directory still holds the file system.
+		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("unmount %s: %w", at, err)
 		}
 		return removeEmpty(at)

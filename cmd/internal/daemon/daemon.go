@@ -22,7 +22,8 @@ type Daemon struct {
 	Config Config // complete
 
 	log     *slog.Logger
-	lock    *lock
+	locks   []*lock
+	sockets []net.Listener // not served yet
 	engine  *engine
 	servers []*http.Server
 	failed  chan struct{} // closed when a server ended that should not have
@@ -57,23 +58,19 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := os.MkdirAll(d.Config.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}
-	// The lock comes first: whatever follows may assume to be alone on this state.
+	if err := d.claim(); err != nil {
+		return err
+	}
 	var err error
-	if d.lock, err = acquire(d.Config.StateDir); err != nil {
-		return err
-	}
-	if err := ensureBPFFS(d.Config.BPFFS, d.log); err != nil {
-		return err
-	}
 	if d.engine, err = newEngine(ctx, d.Config, d.log); err != nil {
 		return err
 	}
-	if err := d.serve(d.Config.Socket, false); err != nil {
-		return err
+	for i, l := range d.sockets {
+		if err := d.serve(l, i > 0); err != nil {
+			return err
+		}
 	}
-	if err := d.serve(d.Config.ReadOnlySocket(), true); err != nil {
-		return err
-	}
+	d.sockets = nil
 	d.log.Info("ready", "version", Version(), "instance", d.Config.Instance, "socket", d.Config.Socket)
 	return nil
 }
@@ -88,18 +85,39 @@ func (c *Config) locate(m machine) error {
 	return err
 }
 
-// serve opens one of the sockets.
-func (d *Daemon) serve(path string, readOnly bool) error {
-	l, err := api.Listen(path)
+// claim takes what can belong to one daemon only: state, sockets, pins. Nothing in the kernel is touched before.
+func (d *Daemon) claim() error {
+	l, err := acquire(d.Config.StateDir)
 	if err != nil {
-		if errors.Is(err, api.Locked) || errors.Is(err, api.Conflict) {
-			return exit.Errorf(exit.SocketBusy, "open the API socket: %w", err)
-		}
-		return fmt.Errorf("open the API socket: %w", err)
+		return err
 	}
+	d.locks = append(d.locks, l)
+	for _, path := range []string{d.Config.Socket, d.Config.ReadOnlySocket()} {
+		l, err := api.Listen(path)
+		if err != nil {
+			if errors.Is(err, api.Locked) || errors.Is(err, api.Conflict) {
+				_, hint := exit.Classify(err)
+				return exit.Errorf(exit.SocketBusy, "open the API socket: %w", err).WithHint("%s", hint)
+			}
+			return fmt.Errorf("open the API socket: %w", err)
+		}
+		d.sockets = append(d.sockets, l)
+	}
+	if err := ensureBPFFS(d.Config.BPFFS, d.log); err != nil {
+		return err
+	}
+	if l, err = acquirePins(d.Config.BPFFS); err != nil {
+		return err
+	}
+	d.locks = append(d.locks, l)
+	return nil
+}
+
+// serve answers requests on one of the sockets.
+func (d *Daemon) serve(l net.Listener, readOnly bool) error {
 	handler, err := api.NewHandler(api.HandlerConfig{Backend: d.engine.backend(), ReadOnly: readOnly, Log: d.log})
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return fmt.Errorf("serve the API: %w", err)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	d.servers = append(d.servers, server)
@@ -137,13 +155,17 @@ func (d *Daemon) Close() error {
 	}
 	d.servers = nil
 	d.wg.Wait()
+	for _, l := range d.sockets {
+		errs = append(errs, l.Close())
+	}
+	d.sockets = nil
 	if d.engine != nil {
 		errs = append(errs, d.engine.close())
 		d.engine = nil
 	}
-	if d.lock != nil {
-		errs = append(errs, d.lock.release())
-		d.lock = nil
+	for _, l := range d.locks {
+		errs = append(errs, l.release())
 	}
+	d.locks = nil
 	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -56,6 +57,27 @@ func busy(f *os.File, stateDir string) error {
 	return err.WithHint("vethway status, or another --instance")
 }
 
+// acquirePins locks the pin directory itself: a daemon with another state must not adopt, or take away, what one that
+// runs has pinned there. A directory that does not exist yet is nobody's.
+func acquirePins(dir string) (*lock, error) {
+	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the pin directory: %w", err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return &lock{file: f}, nil
+	}
+	f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, exit.Errorf(exit.Of(api.Locked), "another daemon uses the pins in %s", dir).WithHint("another --instance, or another --bpffs")
+	}
+	return nil, fmt.Errorf("lock %s: %w", dir, err)
+}
+
 func (l *lock) sign() error {
 	if err := l.file.Truncate(0); err != nil {
 		return fmt.Errorf("write the lock: %w", err)
@@ -66,7 +88,11 @@ func (l *lock) sign() error {
 	return nil
 }
 
+// release may be called of a nil lock.
 func (l *lock) release() error {
+	if l == nil {
+		return nil
+	}
 	if err := l.file.Close(); err != nil {
 		return fmt.Errorf("release the lock: %w", err)
 	}

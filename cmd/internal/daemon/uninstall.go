@@ -27,7 +27,7 @@ func Uninstall(ctx context.Context, cfg Config) error {
 	if err := system().checkCapabilities(); err != nil {
 		return err
 	}
-	unlock, err := lockForRemoval(cfg.StateDir)
+	unlock, err := lockForRemoval(cfg)
 	if err != nil {
 		return err
 	}
@@ -49,16 +49,19 @@ func Uninstall(ctx context.Context, cfg Config) error {
 	return errors.Join(removeFiles(filepath.Join(cfg.StateDir, stateFile), filepath.Join(cfg.StateDir, lockFile)), removeEmpty(cfg.StateDir))
 }
 
-func lockForRemoval(stateDir string) (unlock func(), err error) {
-	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
-		return func() {}, nil
+func lockForRemoval(cfg Config) (unlock func(), err error) {
+	var state *lock
+	if _, err := os.Stat(cfg.StateDir); err == nil {
+		if state, err = acquire(cfg.StateDir); err != nil {
+			return nil, err
+		}
 	}
-	l, err := acquire(stateDir)
+	pins, err := acquirePins(cfg.BPFFS)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, state.release())
 	}
-	// The file that was locked is gone by now: there is nothing left to go wrong.
-	return func() { _ = l.release() }, nil
+	// The files that were locked are gone by then: there is nothing left to go wrong.
+	return func() { _, _ = state.release(), pins.release() }, nil
 }
 
 // removeKernelObjects takes programs off before the interfaces that they are attached to, and pins last.
