@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/vethway/vethway/control/client"
 	"github.com/vethway/vethway/test/netlab"
 )
 
@@ -124,12 +124,21 @@ func (l *lab) ready() error {
 			return fmt.Errorf("the daemon is not ready\n%s", l.logText())
 		case <-time.After(20 * time.Millisecond):
 		}
-		conn, err := net.Dial("unix", l.socket())
-		if err == nil {
-			conn.Close()
+		if l.answers() {
 			return nil
 		}
 	}
+}
+
+// answers: the socket takes connections before the daemon is ready, so an answer is needed.
+func (l *lab) answers() bool {
+	c, err := client.New(client.Config{Socket: l.socket(), Timeout: 2 * time.Second})
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	_, err = c.Status(context.Background())
+	return err == nil
 }
 
 func (l *lab) logText() string {
