@@ -5,7 +5,21 @@
  * vw_gc: run by the daemon (BPF_PROG_RUN) for each flow that its scan found idle. The scan may be seconds old; whether neither
  * side has been seen since is decided here, next to the delete, so that a session that woke up is not lost.
  */
-#include "lib/maps.h"
+#include "lib/flow.h"
+
+/* An entry that was made this very second may be half of a session that is just being made. The coarse clock, which a program of
+ * this type may not ask, is a tick behind. */
+static __always_inline bool gc_is_fresh(const struct flow_value *flow)
+{
+	return flow_is_live(flow) && flow->seen + 1 >= bpf_ktime_get_ns() / NSEC_PER_SEC;
+}
+
+/* Is flow, which stands under key, the other side of what stands under pair? */
+static __always_inline bool gc_is_pair(const struct flow_key *key, const struct flow_value *flow, const struct flow_key *pair)
+{
+	return addr_equal(&flow->n_dst, &pair->src) && addr_equal(&flow->n_src, &pair->dst) && flow->n_dport == pair->sport &&
+	       flow->n_sport == pair->dport && key->proto == pair->proto;
+}
 
 SEC("syscall")
 int vw_gc(struct gc_args *args)
@@ -14,14 +28,19 @@ int vw_gc(struct gc_args *args)
 	struct flow_value *flow, *reply;
 
 	flow = bpf_map_lookup_elem(&flows, &key);
-	if (flow && flow->seen != args->seen)
+	if (flow && (flow->seen != args->seen || !gc_is_pair(&key, flow, &reverse)))
 		return 0;
 	reply = bpf_map_lookup_elem(&flows, &reverse);
+	/* Somebody else's, who took over the reply tuple of a stale session. */
+	if (reply && !gc_is_pair(&reverse, reply, &key))
+		reply = NULL;
 	if (reply && reply->seen != args->reverse_seen)
 		return 0;
-	if (flow)
+	if ((!reply && flow && gc_is_fresh(flow)) || (!flow && reply && gc_is_fresh(reply)))
+		return 0;
+	if (flow && life_end(&flow->slot, life_of(flow->slot, flow->generation)))
 		bpf_map_delete_elem(&flows, &key);
-	if (reply)
+	if (reply && life_end(&reply->slot, life_of(reply->slot, reply->generation)))
 		bpf_map_delete_elem(&flows, &reverse);
 	return 1;
 }
@@ -33,11 +52,14 @@ int vw_gc_binding(struct gc_binding_args *args)
 	struct binding_key inside = args->key, outside = { .proto = args->key.proto };
 	struct binding_value *binding = bpf_map_lookup_elem(&bindings, &inside);
 
-	if (!binding || binding->seen != args->seen)
+	if (!binding || binding->seen != args->seen || !life_end(&binding->slot, life_of(binding->slot, binding->generation)))
 		return 0;
 	outside.addr = inside.ext;
 	outside.port = binding->port;
 	bpf_map_delete_elem(&bindings, &inside);
-	bpf_map_delete_elem(&bindings, &outside);
+	binding = bpf_map_lookup_elem(&bindings, &outside);
+	if (binding && addr_equal(&binding->addr, &inside.addr) && binding->port == inside.port &&
+	    life_end(&binding->slot, life_of(binding->slot, binding->generation)))
+		bpf_map_delete_elem(&bindings, &outside);
 	return 1;
 }

@@ -53,9 +53,9 @@ type VethwayBindingValue struct {
 	Addr       VethwayAddr
 	Port       uint16
 	Network    uint16
+	Seen       uint32
 	Slot       uint32
 	Generation uint32
-	Seen       uint32
 }
 
 type VethwayCounterKey struct {
@@ -169,9 +169,9 @@ type VethwayFlowValue struct {
 	PortDiff        uint32
 	Iif             uint32
 	Oif             uint32
+	RouteGeneration uint32
 	Slot            uint32
 	Generation      uint32
-	RouteGeneration uint32
 	NextHop         VethwayAddr
 	Dmac            [6]uint8
 	Smac            [6]uint8

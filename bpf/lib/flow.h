@@ -30,6 +30,31 @@ static __always_inline bool flow_is_live(const struct flow_value *flow)
 	return generation_of(flow->slot) == flow->generation;
 }
 
+/*
+ * An entry's slot and generation, read and written as one. Whoever turns them into LIFE_OVER, which is never live, is the one to delete
+ * the entry: two CPUs that find it stale would otherwise both delete, the slower one what the faster one has put in its place. A stale
+ * pair does not come back, so this holds even if the memory has become another entry in the meantime.
+ */
+typedef __u64 __attribute__((may_alias)) life;
+#define LIFE_OVER (~0ULL)
+
+static __always_inline bool life_end(__u32 *slot, life was)
+{
+	return was != LIFE_OVER && __sync_val_compare_and_swap((life *)slot, was, LIFE_OVER) == was;
+}
+
+static __always_inline bool life_end_if_stale(__u32 *slot)
+{
+	life was = *(volatile life *)slot;
+
+	return generation_of((__u32)was) != was >> 32 && life_end(slot, was);
+}
+
+static __always_inline life life_of(__u32 slot, __u32 generation)
+{
+	return slot | (life)generation << 32;
+}
+
 static __always_inline struct flow_value *flow_find(const struct flow_key *key)
 {
 	struct flow_value *flow = bpf_map_lookup_elem(&flows, key);
@@ -145,10 +170,19 @@ static __always_inline int flow_reserve(struct flow_draft *draft)
 	if (ret != -EEXIST)
 		return ret;
 	other = bpf_map_lookup_elem(&flows, &draft->reply_key);
-	if (!other || flow_is_live(other))
+	if (!other || !life_end_if_stale(&other->slot))
 		return -EEXIST;
 	bpf_map_delete_elem(&flows, &draft->reply_key);
 	return bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
+}
+
+/* Gives the reply tuple back, unless the container went away meanwhile and somebody else has it. */
+static __always_inline void flow_unreserve(const struct flow_draft *draft)
+{
+	struct flow_value *reply = bpf_map_lookup_elem(&flows, &draft->reply_key);
+
+	if (reply && life_end(&reply->slot, life_of(draft->reply.slot, draft->reply.generation)))
+		bpf_map_delete_elem(&flows, &draft->reply_key);
 }
 
 static __always_inline bool binding_is_live(const struct binding_value *binding)
@@ -181,14 +215,16 @@ static __always_inline void binding_use(struct flow_draft *draft)
 	binding = bpf_map_lookup_elem(&bindings, &inside);
 	if (!binding)
 		return;
-	if (!binding_is_live(binding)) {
+	if (life_end_if_stale(&binding->slot)) {
 		outside.port = binding->port;
 		bpf_map_delete_elem(&bindings, &inside);
 		binding = bpf_map_lookup_elem(&bindings, &outside);
-		if (binding && !binding_is_live(binding))
+		if (binding && life_end_if_stale(&binding->slot))
 			bpf_map_delete_elem(&bindings, &outside);
 		return;
 	}
+	if (!binding_is_live(binding))
+		return;
 	binding->seen = clock_seconds();
 	draft->wanted = binding->port;
 	draft->bound = 1;
@@ -216,7 +252,7 @@ static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *por
 	ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
 	if (ret == -EEXIST) {
 		other = bpf_map_lookup_elem(&bindings, &outside);
-		if (!other || binding_is_live(other))
+		if (!other || !life_end_if_stale(&other->slot))
 			return -EEXIST;
 		bpf_map_delete_elem(&bindings, &outside);
 		ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
@@ -228,11 +264,13 @@ static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *por
 	ret = bpf_map_update_elem(&bindings, &inside, &value, BPF_NOEXIST);
 	if (!ret)
 		return 0;
-	bpf_map_delete_elem(&bindings, &outside);
+	other = bpf_map_lookup_elem(&bindings, &outside);
+	if (other && life_end(&other->slot, life_of(value.slot, value.generation)))
+		bpf_map_delete_elem(&bindings, &outside);
 	if (ret != -EEXIST)
 		return ret;
 	other = bpf_map_lookup_elem(&bindings, &inside);
-	if (!other)
+	if (!other || !binding_is_live(other))
 		return -EEXIST;
 	*port = other->port;
 	return 0;
@@ -318,19 +356,21 @@ static __always_inline int flow_insert(struct flow_draft *draft)
 	ret = bpf_map_update_elem(&flows, &draft->key, &draft->flow, BPF_NOEXIST);
 	if (!ret)
 		return 0;
-	bpf_map_delete_elem(&flows, &draft->reply_key);
+	flow_unreserve(draft);
 	return ret == -EEXIST ? 1 : -DROP_TABLE_FULL;
 }
 
 /* Deletes a stale session: its own entry, and the other side's unless that has been taken over by a live one. */
-static __always_inline void flow_delete_stale(const struct flow_key *key, const struct flow_value *flow)
+static __always_inline void flow_delete_stale(const struct flow_key *key, struct flow_value *flow)
 {
 	struct flow_key pair_key;
 	struct flow_value *pair;
 
+	if (!life_end_if_stale(&flow->slot))
+		return;
 	flow_key_of_pair(&pair_key, key, flow);
 	bpf_map_delete_elem(&flows, key);
 	pair = bpf_map_lookup_elem(&flows, &pair_key);
-	if (pair && !flow_is_live(pair))
+	if (pair && life_end_if_stale(&pair->slot))
 		bpf_map_delete_elem(&flows, &pair_key);
 }

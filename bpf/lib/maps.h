@@ -49,8 +49,8 @@ struct flow_value {
 	__u32 port_diff; /* ... of the rewritten ports */
 	__u32 iif;	 /* the interface this side's packets come from; 0: any uplink, or the stack */
 	__u32 oif;
-	__u32 slot, generation; /* live while generations[slot] == generation */
 	__u32 route_generation; /* next hop is valid while generations[0] == route_generation */
+	__u32 slot, generation; /* live while generations[slot] == generation; see life_end() */
 	struct addr next_hop;	/* FLOW_TO_UPLINK */
 	__u8 dmac[6], smac[6];	/* FLOW_TO_PEER */
 	__u16 mtu;		/* of oif, bytes of layer 3 */
@@ -182,8 +182,8 @@ struct binding_value {
 	struct addr addr; /* the other side's */
 	__be16 port;
 	__u16 network;
-	__u32 slot, generation;
 	__u32 seen; /* CLOCK_MONOTONIC seconds when a flow was last made by it */
+	__u32 slot, generation;
 };
 
 /* The argument of vw_gc_binding: delete the binding of an internal endpoint if no flow was made by it since the scan. */

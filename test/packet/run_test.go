@@ -189,11 +189,15 @@ func (w *world) describe(t testing.TB) string {
 	t.Helper()
 	s := ""
 	for k, v := range w.flows(t) {
-		s += fmt.Sprintf("  %s:%d to %s:%d proto %d: kind %d action %d flags %d iif %d oif %d, becomes %s:%d to %s:%d\n",
-			fromAddr(k.Src), wire(k.Sport), fromAddr(k.Dst), wire(k.Dport), k.Proto, v.Kind, v.Action, v.Flags, v.Iif, v.Oif,
-			fromAddr(v.N_src), wire(v.N_sport), fromAddr(v.N_dst), wire(v.N_dport))
+		s += "  " + describeFlow(k, v) + "\n"
 	}
 	return s
+}
+
+func describeFlow(k flowKey, v flowValue) string {
+	return fmt.Sprintf("%s:%d to %s:%d proto %d: kind %d action %d flags %d iif %d oif %d slot %d.%d, becomes %s:%d to %s:%d",
+		fromAddr(k.Src), wire(k.Sport), fromAddr(k.Dst), wire(k.Dport), k.Proto, v.Kind, v.Action, v.Flags, v.Iif, v.Oif, v.Slot, v.Generation,
+		fromAddr(v.N_src), wire(v.N_sport), fromAddr(v.N_dst), wire(v.N_dport))
 }
 
 // drops reads the counters of dropped packets.

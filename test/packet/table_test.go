@@ -95,21 +95,26 @@ func TestCollect(t *testing.T) {
 		answer := f.arriving("eth0", sent.answer())
 		for _, c := range []struct {
 			name             string
-			seen, reverse    int32 // less than what the entries say
+			age              uint32 // seconds since either side was seen
+			seen, reverse    int32  // what the scan saw, less than what the entries say now
 			noFlow, noAnswer bool
 			deleted          uint32
 			left             int
 		}{
-			{"idle", 0, 0, false, false, 1, 0},
-			{"seen since", -1, 0, false, false, 0, 2},
-			{"answered since", 0, -1, false, false, 0, 2},
-			{"an orphan", 0, 0, false, true, 1, 0},
-			{"an orphan answer", 0, 0, true, false, 1, 0},
-			{"an orphan seen since", -1, 0, false, true, 0, 1},
-			{"gone already", 0, 0, true, true, 1, 0},
+			{"idle", 300, 0, 0, false, false, 1, 0},
+			{"idle, but just seen", 0, 0, 0, false, false, 1, 0},
+			{"seen since", 300, -1, 0, false, false, 0, 2},
+			{"answered since", 300, 0, -1, false, false, 0, 2},
+			{"an orphan", 300, 0, 0, false, true, 1, 0},
+			{"an orphan answer", 300, 0, 0, true, false, 1, 0},
+			{"an orphan seen since", 300, -1, 0, false, true, 0, 1},
+			{"half a session that is being made", 0, 0, 0, true, false, 0, 1},
+			{"gone already", 300, 0, 0, true, true, 1, 0},
 		} {
 			f.clear(t)
 			f.run(t, "open", open)
+			f.age(t, out, c.age)
+			f.age(t, answer, c.age)
 			args := bpf.VethwayGcArgs{Key: key(out), Reverse: key(answer),
 				Seen: f.flow(t, out).Seen + uint32(c.seen), ReverseSeen: f.flow(t, answer).Seen + uint32(c.reverse)}
 			if c.noFlow {
@@ -125,4 +130,37 @@ func TestCollect(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is left of a stale session does not take the session with it that has
+// got its reply tuple since.
+func TestCollectAfterTakeover(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "N02")
+		first, second := f.from("c1", f.remote(), 5000, 80), f.from("c2", f.remote(), 5000, 80)
+		sent := first
+		sent.src = f.host()
+		f.run(t, "first", step{prog: f.FromContainer, in: first, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2})
+		f.setGeneration(t, f.containers["c1"].slot, generation+1)
+		sent.srcMAC = second.srcMAC
+		f.run(t, "second", step{prog: f.FromContainer, in: second, ctx: f.at("c2"), verdict: redirect, out: outOf(sent), flows: 1})
+		answer := sent.answer()
+		args := bpf.VethwayGcArgs{Key: key(first), Reverse: key(answer), Seen: f.flow(t, first).Seen, ReverseSeen: f.flow(t, answer).Seen}
+		_, err := f.GC.Run(&ebpf.RunOptions{Context: args})
+		check(t, err)
+		if len(f.flows(t)) != 2 {
+			t.Errorf("left\n%s", f.describe(t))
+		}
+		back := f.arriving("eth0", answer)
+		back.dst = second.src
+		f.run(t, "answer", step{prog: f.FromUplink, in: f.arriving("eth0", answer), ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("c2", back)})
+	})
+}
+
+// age makes a flow look as if it was last seen so many seconds ago.
+func (f family) age(t *testing.T, p packet, seconds uint32) {
+	t.Helper()
+	v := f.flow(t, p)
+	v.Seen -= seconds
+	check(t, f.Flows.Put(key(p), v))
 }
