@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/vethway/vethway/control/api"
-	"github.com/vethway/vethway/control/client"
 	"github.com/vethway/vethway/test/hostlab"
 	"github.com/vethway/vethway/test/netlab"
 )
@@ -47,8 +46,8 @@ func NewVethway(cfg VethwayConfig) (*Vethway, error) {
 // Name is "vethway".
 func (t *Vethway) Name() string { return "vethway" }
 
-// Client is the API of the daemon, once it is set up.
-func (t *Vethway) Client() *client.Client { return t.lab.Client }
+// Lab is the instance, once it is set up: its client, and the daemon to be killed and started again.
+func (t *Vethway) Lab() *hostlab.Lab { return t.lab }
 
 // Setup starts the daemon, and has it make networks and containers.
 func (t *Vethway) Setup(ctx context.Context, topo *netlab.Topology, spec Spec) error {
