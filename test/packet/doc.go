@@ -15,7 +15,8 @@
 //	network plain: p1            no masquerade
 //	network fixed: f1            a fixed masquerade address
 //	network quiet: q1, q2        no ICC
-//	uplinks:       eth0, eth1    each with a remote behind it; tun0: see tun_test.go
+//	network vpn:   v1            masquerade; its addresses are for tunnel_test.go
+//	uplinks:       eth0, eth1    each with a remote behind it; tun0: see tunnel_test.go
 //
 // The tests need root.
 package packet

@@ -127,24 +127,23 @@ func (l *lab) build() error {
 	if err != nil {
 		return err
 	}
-	for i, spec := range []struct {
-		name       string
-		flags      uint32
+	for _, spec := range []struct {
+		network    network
 		containers []string
 	}{
-		{"one", masquerade, []string{"c1", "c2"}},
-		{"two", masquerade, []string{"d1"}},
-		{"inner", masquerade | internal, []string{"i1"}},
-		{"plain", 0, []string{"p1"}},
-		{"fixed", masquerade, []string{"f1"}},
-		{"quiet", masquerade | noICC, []string{"q1", "q2"}},
+		{network{bridge: "one", flags: masquerade}, []string{"c1", "c2"}},
+		{network{bridge: "two", flags: masquerade}, []string{"d1"}},
+		{network{bridge: "inner", flags: masquerade | internal}, []string{"i1"}},
+		{network{bridge: "plain"}, []string{"p1"}},
+		{network{bridge: "fixed", flags: masquerade,
+			snat4: netip.MustParseAddr("192.0.2.77"), snat6: netip.MustParseAddr("2001:db8:2::77")}, []string{"f1"}},
+		{network{bridge: "quiet", flags: masquerade | noICC}, []string{"q1", "q2"}},
+		{network{bridge: "vpn", flags: masquerade, subnet4: tunnelNet4, subnet6: tunnelNet6}, []string{"v1"}},
 	} {
-		if err := l.addNetwork(pen, uint16(i+1), spec.name, spec.flags, spec.containers); err != nil {
+		if err := l.addNetwork(pen, &spec.network, spec.containers); err != nil {
 			return err
 		}
 	}
-	fixed := l.containers["f1"].network
-	fixed.snat4, fixed.snat6 = netip.MustParseAddr("192.0.2.77"), netip.MustParseAddr("2001:db8:2::77")
 	return l.addTunnel(pen)
 }
 
@@ -154,14 +153,13 @@ func (l *lab) addUplink(dev string, host4, host6 netip.Addr) error {
 	return err
 }
 
-func (l *lab) addNetwork(pen *netlab.Namespace, id uint16, name string, flags uint32, containers []string) error {
-	net4 := netip.AddrFrom4([4]byte{172, 30, byte(id), 0})
-	net6 := netip.MustParseAddr(fmt.Sprintf("fd30:%d::", id))
-	n := &network{
-		id: id, bridge: "br-" + name, flags: flags,
-		subnet4: netip.PrefixFrom(net4, 24), subnet6: netip.PrefixFrom(net6, 64),
-		gateway4: net4.Next(), gateway6: net6.Next(),
+func (l *lab) addNetwork(pen *netlab.Namespace, n *network, containers []string) error {
+	n.id, n.bridge = uint16(len(l.networks)+1), "br-"+n.bridge
+	if !n.subnet4.IsValid() {
+		n.subnet4 = netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 30, byte(n.id), 0}), 24)
+		n.subnet6 = netip.MustParsePrefix(fmt.Sprintf("fd30:%d::/64", n.id))
 	}
+	n.gateway4, n.gateway6 = n.subnet4.Addr().Next(), n.subnet6.Addr().Next()
 	err := errors.Join(l.host.AddBridge(n.bridge),
 		l.host.AddAddr(n.bridge, netip.PrefixFrom(n.gateway4, 24)), l.host.AddAddr(n.bridge, netip.PrefixFrom(n.gateway6, 64)))
 	if err != nil {
