@@ -43,6 +43,7 @@ func TestRules(t *testing.T) {
 			"cmd/x/a.go", imports("main", module+"control/dataplane", "fmt"),
 			"maps/a_test.go", imports("maps", module+"test/behaviour"),
 			"loader/loadertest/a.go", imports("loadertest", module+"test/behaviour"),
+			"maps/b_test.go", imports("maps_test", module+"loader/loadertest", module+"loader"),
 			"loader/b_test.go", imports("loader", module+"loader/loadertest"),
 			"cmd/internal/bench/a.go", imports("bench", module+"test/netlab")), ""},
 		{"import direction", "maps to loader", tree("maps/a.go", imports("maps", module+"loader")), "maps/a.go imports loader"},
