@@ -9,15 +9,18 @@
 static __always_inline void drop_count(struct __sk_buff *ctx, enum hook hook, enum drop_reason reason)
 {
 	struct counter_key key = { .hook = hook, .reason = reason };
-	struct counter_value first = { .packets = 1, .bytes = ctx->len };
+	struct counter_value none = {};
 	struct counter_value *count = bpf_map_lookup_elem(&counters, &key);
 
-	if (count) {
-		count->packets++;
-		count->bytes += ctx->len;
-	} else {
-		bpf_map_update_elem(&counters, &key, &first, BPF_NOEXIST);
+	if (!count) {
+		/* Another CPU may be first: then its entry serves as well. */
+		bpf_map_update_elem(&counters, &key, &none, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&counters, &key);
+		if (!count)
+			return;
 	}
+	count->packets++;
+	count->bytes += ctx->len;
 }
 
 /* ret: PASS; a redirect helper's code, above 0; or -DROP_reason. */

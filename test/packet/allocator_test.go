@@ -25,7 +25,7 @@ func TestAllocatorConcurrency(t *testing.T) {
 		for _, proto := range []byte{tcp, udp, f.icmpProto()} {
 			t.Run(fmt.Sprintf("protocol %d", proto), func(t *testing.T) {
 				f.clear(t)
-				s := &storm{family: f, proto: proto, t: t}
+				s := &storm{family: f, proto: proto, t: t, before: f.drops(t)}
 				s.rage(700 * time.Millisecond)
 				s.settle()
 			})
@@ -36,8 +36,9 @@ func TestAllocatorConcurrency(t *testing.T) {
 // storm is what goes on at the same time.
 type storm struct {
 	family
-	t     *testing.T
-	proto byte
+	t      *testing.T
+	proto  byte
+	before map[bpf.VethwayCounterKey]uint64 // drops
 
 	generations [3]atomic.Uint32 // of c1, c2, d1
 	passed      [8]map[string]int
@@ -191,9 +192,12 @@ func (s *storm) settle() {
 			total[verdict] += n
 		}
 	}
-	var dropped uint64
-	for _, n := range s.drops(t) {
-		dropped += n
+	var dropped int
+	for _, n := range s.dropsSince(t, s.before) {
+		dropped += int(n)
+	}
+	if dropped != total["drop"] {
+		t.Errorf("%d drops counted, %d packets dropped", dropped, total["drop"])
 	}
 	t.Logf("%v, %d sessions live, %d entries in all", total, len(external), len(flows))
 	if total["redirect"] == 0 || total["drop"] == 0 || total["next"] != 0 {

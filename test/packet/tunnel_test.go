@@ -82,7 +82,7 @@ func TestTunnel(t *testing.T) {
 			f.run(t, "published, again", s)
 
 			out := f.from("c1", remote, 5000, 80)
-			out.proto = proto
+			out.proto, out.payload = proto, []byte("hello, world")
 			sent := out
 			sent.src = host
 			f.run(t, "masquerade", step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2})
