@@ -17,8 +17,8 @@ func newUninstall(a *app.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "uninstall [flags]",
 		Short: "Remove everything of an instance from this host; its daemon must not run",
-		Long: `Detach all programs, and remove all pins, maps, bridges, veths, namespaces made by "vethway run", sockets and the
-state of an instance. Nothing of it is left; nothing else is touched. The daemon must have been stopped before.`,
+		Long: `End the commands that "vethway run" started, detach all programs, and remove all pins, maps, bridges, veths, sockets
+and the state of an instance. Nothing of it is left; nothing else is touched. The daemon must have been stopped before.`,
 		Example: "  vethway uninstall --force",
 		Args:    cobra.NoArgs,
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,7 +18,7 @@ import (
 	"github.com/vethway/vethway/control/link"
 )
 
-// Uninstall removes everything of an instance: attachments, pins and maps, interfaces, namespaces of `vethway run`,
+// Uninstall removes everything of an instance: attachments, pins and maps, interfaces, what `vethway run` started,
 // sockets and state. It goes on past errors and returns them all; nothing there is no error. While a daemon runs on the
 // state it fails with api.Locked. Only files that vethway makes are removed, and directories only when they are empty then.
 func Uninstall(ctx context.Context, cfg Config) error {
@@ -38,7 +39,7 @@ func Uninstall(ctx context.Context, cfg Config) error {
 	}
 	errs := []error{
 		removeKernelObjects(ctx, cfg, log),
-		removeSandboxes(sandbox.In(cfg.RunDir)),
+		removeSandboxes(ctx, sandbox.In(cfg.RunDir)),
 		removeFiles(cfg.Socket, cfg.ReadOnlySocket()),
 		removeEmpty(string(sandbox.In(cfg.RunDir)), cfg.RunDir),
 	}
@@ -74,13 +75,20 @@ func removeKernelObjects(ctx context.Context, cfg Config, log *slog.Logger) erro
 	return errors.Join(removePackets(cfg, links), links.RemoveAll(ctx), removeBPFFS(cfg.BPFFS))
 }
 
-func removeSandboxes(dir sandbox.Dir) error {
+// stopGrace is how long a command that `vethway run` started may take to end when its network goes for good.
+const stopGrace = 2 * time.Second
+
+// removeSandboxes ends what `vethway run` started, and removes its namespaces.
+func removeSandboxes(ctx context.Context, dir sandbox.Dir) error {
 	names, err := dir.Names()
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, name := range names {
+		if r, err := dir.Read(name); err == nil && r.Running() {
+			errs = append(errs, dir.End(ctx, r, stopGrace))
+		}
 		errs = append(errs, dir.Remove(name))
 	}
 	return errors.Join(errs...)

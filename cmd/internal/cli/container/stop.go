@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/cmd/internal/cli/app"
 	"github.com/vethway/vethway/cmd/internal/cli/exit"
@@ -56,7 +55,7 @@ func stop(ctx context.Context, dir sandbox.Dir, c api.Backend, name string, grac
 		return err
 	}
 	if err == nil && r.Running() {
-		if err := end(ctx, dir, r, grace); err != nil {
+		if err := dir.End(ctx, r, grace); err != nil {
 			return err
 		}
 	}
@@ -68,26 +67,4 @@ func stop(ctx context.Context, dir sandbox.Dir, c api.Backend, name string, grac
 		err = nil
 	}
 	return errors.Join(err, dir.Remove(name))
-}
-
-// end signals the command and waits until its runner has taken the container down.
-func end(ctx context.Context, dir sandbox.Dir, r sandbox.Record, grace time.Duration) error {
-	if err := unix.Kill(r.PID, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("stop %s: %w", r.Name, err)
-	}
-	deadline := time.After(grace)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for r.Running() && exists(dir.Namespace(r.Name)) {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("stop %s: %w", r.Name, ctx.Err())
-		case <-deadline:
-			if err := unix.Kill(r.PID, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("stop %s: %w", r.Name, err)
-			}
-		case <-tick.C:
-		}
-	}
-	return nil
 }
