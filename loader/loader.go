@@ -111,10 +111,20 @@ func (l *Loader) SetID() string { return l.set.id }
 // Collect runs vw_gc: it deletes the two entries of a session unless one of them was seen since, and reports whether
 // it did. An entry that does not exist counts as not seen.
 func (l *Loader) Collect(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error) {
-	prog := l.set.programs[bpf.VethwayProgVwGc]
-	ret, err := prog.Run(&ebpf.RunOptions{Context: maps.CollectArgs(key, reverse, seen, reverseSeen)})
+	return l.run(bpf.VethwayProgVwGc, maps.CollectArgs(key, reverse, seen, reverseSeen))
+}
+
+// CollectBinding runs vw_gc_binding: it deletes the binding of an internal endpoint unless a flow was made by it since,
+// and reports whether it did.
+func (l *Loader) CollectBinding(key maps.BindingKey, seen uint32) (bool, error) {
+	return l.run(bpf.VethwayProgVwGcBinding, maps.CollectBindingArgs(key, seen))
+}
+
+// run runs a program that says yes or no.
+func (l *Loader) run(program string, args any) (bool, error) {
+	ret, err := l.set.programs[program].Run(&ebpf.RunOptions{Context: args})
 	if err != nil {
-		return false, fmt.Errorf("run %s: %w", bpf.VethwayProgVwGc, err)
+		return false, fmt.Errorf("run %s: %w", program, err)
 	}
 	return ret == 1, nil
 }

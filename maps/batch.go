@@ -62,7 +62,11 @@ func deleteEach[K any](m *ebpf.Map, keys []K) error {
 // scan reads a whole map, chunk by chunk. A hash is read bucket by bucket, each of them under its lock: entries that
 // stay are seen exactly once, whatever else comes and goes.
 func scan[K, V any](m *ebpf.Map, yield func([]K, []V) bool) error {
-	size := min(batchSize, int(m.MaxEntries()))
+	return scanFrom(m, min(batchSize, int(m.MaxEntries())), yield)
+}
+
+// scanFrom is scan with a first guess at how many entries to read at once.
+func scanFrom[K, V any](m *ebpf.Map, size int, yield func([]K, []V) bool) error {
 	keys, values := make([]K, size), make([]V, size)
 	var cursor ebpf.MapBatchCursor
 	for {

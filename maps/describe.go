@@ -32,6 +32,9 @@ func descriptors() []descriptor {
 		{bpf.VethwayMapFlows, true, func(m *ebpf.Map, n Names, now uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapFlows, flowsWire(), n.flowRow(now), parseFlowKey)
 		}},
+		{bpf.VethwayMapBindings, true, func(m *ebpf.Map, _ Names, now uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapBindings, bindingsWire(), bindingRow(now), parseBindingKey)
+		}},
 		{bpf.VethwayMapPublished, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapPublished, publishedWire(), publishedRow, parsePublishedKey)
 		}},
@@ -45,7 +48,7 @@ func descriptors() []descriptor {
 			return tableDecoder(m, bpf.VethwayMapNetworks, networksWire(), networkRow, parseNumber)
 		}},
 		{bpf.VethwayMapAddresses, true, func(m *ebpf.Map, n Names, _ uint32) decoder {
-			return tableDecoder(m, bpf.VethwayMapAddresses, addressesWire(), n.addressRow, parsePrefixKey)
+			return addressesDecoder(m, n)
 		}},
 		{bpf.VethwayMapUplinks, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapUplinks, uplinksWire(), uplinkRow, parseNumber)
@@ -96,6 +99,31 @@ func tableDecoder[K comparable, V any](m *ebpf.Map, name string, w wire[K, V], r
 			return row(key, v), nil
 		},
 	}
+}
+
+// addressesDecoder finds the entry that the kernel would, which has a prefix of its own.
+func addressesDecoder(m *ebpf.Map, n Names) decoder {
+	t := &Addresses{m: m, name: bpf.VethwayMapAddresses, wire: addressesWire()}
+	d := tableDecoder(m, t.name, t.wire, n.addressRow, parsePrefixKey)
+	d.get = func(s string) (Row, error) {
+		key, err := parsePrefixKey(s)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadKey, err)
+		}
+		var found Row
+		longest := -1
+		err = t.Each(func(p netip.Prefix, v Address) bool {
+			if p.Bits() > longest && p.Bits() <= key.Bits() && p.Contains(key.Addr()) {
+				longest, found = p.Bits(), n.addressRow(p, v)
+			}
+			return true
+		})
+		if err == nil && found == nil {
+			err = fmt.Errorf("%s %s: %w", t.name, s, ErrNoEntry)
+		}
+		return found, err
+	}
+	return d
 }
 
 func arrayDecoder(m *ebpf.Map, name string, row func(index, value uint32) Row, parse func(string) (uint32, error)) decoder {

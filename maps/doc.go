@@ -16,6 +16,7 @@
 // Text. Keys are written as people write them:
 //
 //	flows         tcp 172.30.1.2:40000 192.0.2.3:80
+//	bindings      udp 172.30.1.2:40000 192.0.2.2   udp 192.0.2.2:40000
 //	published     8080/tcp   192.0.2.2:8080/udp   [::]:8080/tcp
 //	endpoints     172.30.1.2
 //	addresses     172.30.1.2   172.30.1.0/24      (the longest prefix that covers it)

@@ -5,7 +5,6 @@ package maps
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/vethway/vethway/bpf"
@@ -39,11 +38,14 @@ type FlowFlags uint8
 const (
 	FlowReply FlowFlags = 1 << iota
 	FlowNATSource
-	FlowNoRoute
+	FlowFixedSource
+	FlowByStack
 )
 
 // Names of the flags that are set.
-func (f FlowFlags) Names() []string { return bitNames(uint32(f), "reply", "nat-source", "no-route") }
+func (f FlowFlags) Names() []string {
+	return bitNames(uint32(f), "reply", "nat-source", "fixed-source", "by-stack")
+}
 
 // Bits of a TCP header's flags (RFC 9293 section 3.1).
 const (
@@ -168,11 +170,7 @@ func parseFlowKey(s string) (FlowKey, error) {
 	}
 	proto, err := parseProtocol(f[0])
 	if err != nil {
-		number, numErr := strconv.ParseUint(f[0], 10, 8)
-		if numErr != nil {
-			return FlowKey{}, err
-		}
-		proto = uint8(number)
+		return FlowKey{}, err
 	}
 	src, err := netip.ParseAddrPort(f[1])
 	if err != nil {

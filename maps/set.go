@@ -15,6 +15,7 @@ import (
 // Set is a handle on each map of an instance.
 type Set struct {
 	Flows        *Flows
+	Bindings     *Bindings
 	Published    *Published
 	Endpoints    *Endpoints
 	Veths        *Veths
@@ -39,6 +40,7 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 	}
 	return &Set{
 		Flows:        table(all, bpf.VethwayMapFlows, flowsWire()),
+		Bindings:     table(all, bpf.VethwayMapBindings, bindingsWire()),
 		Published:    table(all, bpf.VethwayMapPublished, publishedWire()),
 		Endpoints:    table(all, bpf.VethwayMapEndpoints, endpointsWire()),
 		Veths:        table(all, bpf.VethwayMapVeths, vethsWire()),

@@ -31,6 +31,7 @@ type collector struct {
 	seed     maphash.Seed
 	suspects map[uint64]bool // halves that were alone in the last run
 	alone    map[uint64]bool // halves that are, so far, in this one
+	bound    map[uint64]bool // bindings that have flows
 	entries  int
 	deleted  int
 }
@@ -40,7 +41,7 @@ type collector struct {
 func (d *Dataplane) Collect(ctx context.Context) (int, error) {
 	d.collecting.Lock()
 	defer d.collecting.Unlock()
-	c := &collector{d: d, seed: d.seed, suspects: d.unpaired, alone: make(map[uint64]bool)}
+	c := &collector{d: d, seed: d.seed, suspects: d.unpaired, alone: make(map[uint64]bool), bound: make(map[uint64]bool)}
 	if err := c.scan(ctx, c.visit); err != nil {
 		return c.deleted, fmt.Errorf("collect flows: %w", err)
 	}
@@ -50,6 +51,9 @@ func (d *Dataplane) Collect(ctx context.Context) (int, error) {
 		if err := c.relieve(ctx, (left-allowed+1)/2); err != nil {
 			return c.deleted, fmt.Errorf("collect flows: %w", err)
 		}
+	}
+	if err := c.bindings(ctx); err != nil {
+		return c.deleted, fmt.Errorf("collect bindings: %w", err)
 	}
 	return c.deleted, nil
 }
@@ -73,8 +77,10 @@ func (c *collector) visit(key maps.FlowKey, flow maps.Flow) error {
 	if flow.Flags&maps.FlowReply != 0 {
 		return c.visitReply(key, flow)
 	}
-	reverse := flow.Reverse(key.Proto)
-	c.toggle(reverse)
+	c.toggle(flow.Reverse(key.Proto))
+	if key.Proto != unix.IPPROTO_TCP && flow.Flags&maps.FlowNATSource != 0 {
+		c.bound[maphash.Comparable(c.seed, maps.BindingOf(key, flow))] = true
+	}
 	age := time.Duration(maps.Age(c.now(), flow.Seen)) * time.Second
 	generation, err := c.d.slots.generation(flow.Slot)
 	if err != nil {

@@ -18,6 +18,7 @@ type Loader interface {
 	Attach(want []loader.Interface) error
 	Verify() ([]string, error)
 	Collect(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error)
+	CollectBinding(key maps.BindingKey, seen uint32) (bool, error)
 }
 
 // Config is what New needs. Only Loader has no default.
@@ -39,12 +40,16 @@ type Timeouts struct {
 	UDPOneWay      time.Duration // 2 min (RFC 4787 REQ-5)
 	UDPTwoWay      time.Duration // 5 min (RFC 4787 REQ-5)
 	ICMP           time.Duration // 60 s (RFC 5508 REQ-2)
+	// PortRest is how long an external port stays with its internal endpoint after its last flow: 2 min (RFC 6888
+	// REQ-8).
+	PortRest time.Duration
 }
 
 func (t *Timeouts) complete() error {
 	for field, def := range map[*time.Duration]time.Duration{
 		&t.TCPEstablished: 7440 * time.Second, &t.TCPTransitory: 240 * time.Second,
 		&t.UDPOneWay: 120 * time.Second, &t.UDPTwoWay: 300 * time.Second, &t.ICMP: 60 * time.Second,
+		&t.PortRest: 120 * time.Second,
 	} {
 		if *field < 0 {
 			return fmt.Errorf("timeout %s is negative", *field)

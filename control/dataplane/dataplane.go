@@ -39,8 +39,9 @@ type Dataplane struct {
 	routing    uint64 // digest of the routes that flows have been told of
 	verifiedAt time.Duration
 
-	collecting sync.Mutex // one Collect at a time
-	unpaired   map[uint64]bool
+	collecting sync.Mutex               // one Collect at a time
+	unpaired   map[uint64]bool          // halves of sessions, by digest
+	resting    map[uint64]time.Duration // since when bindings have had no flow, by digest
 	seed       maphash.Seed
 }
 
