@@ -173,7 +173,7 @@ func TestIPv6LoopbackToIPv4Container(t *testing.T) {
 	behaviour.NeedRoot(t)
 	behaviour.Covers(t, "D03", behaviour.IPv6)
 	t.Parallel()
-	l := newLabOf(t, onlyIPv4())
+	l := newLabOn(t, newHost(t), onlyIPv4())
 	l.sees(l.at("H"), port(addr("127.0.0.1"), publishedPort), "c1", ipv4().gateway1)
 	for _, to := range []netip.AddrPort{port(addr("::1"), publishedPort), port(addr("2001:db8:2::2"), publishedPort)} {
 		l.getpeername(l.at("H"), to)

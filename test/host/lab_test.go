@@ -71,16 +71,19 @@ type lab struct {
 // newLab makes the networks and containers of rivals.CommonSpec.
 func newLab(t *testing.T, flags ...string) lab {
 	t.Helper()
-	behaviour.NeedRoot(t)
-	behaviour.NeedTool(t, "nsenter", "ip")
-	return newLabOf(t, rivals.CommonSpec(), flags...)
+	return newLabOn(t, newHost(t), rivals.CommonSpec(), flags...)
 }
 
-func newLabOf(t *testing.T, spec rivals.Spec, flags ...string) lab {
+// newHost is a host without anything of ours.
+func newHost(t *testing.T) *netlab.Topology {
 	t.Helper()
 	behaviour.NeedRoot(t)
 	behaviour.NeedTool(t, "nsenter", "ip")
-	topo := netlab.Must(t, netlab.Config{})
+	return netlab.Must(t, netlab.Config{})
+}
+
+func newLabOn(t *testing.T, topo *netlab.Topology, spec rivals.Spec, flags ...string) lab {
+	t.Helper()
 	target, err := rivals.NewVethway(rivals.VethwayConfig{Flags: flags})
 	if err != nil {
 		t.Fatal(err)
