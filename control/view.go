@@ -128,7 +128,7 @@ func (s *state) viewContainer(c *container) api.Container {
 
 func viewEndpoint(n *network, ep *endpoint, default4, default6 bool) api.EndpointSettings {
 	v := api.EndpointSettings{
-		Aliases: slices.Concat([]string{}, ep.Aliases), MacAddress: ep.MAC.String(), GwPriority: ep.GwPriority,
+		Aliases: append([]string{}, ep.Aliases...), MacAddress: ep.MAC.String(), GwPriority: ep.GwPriority,
 		NetworkID: n.ID, EndpointID: ep.ID, IPAddress: ep.IPv4, GlobalIPv6Address: ep.IPv6,
 		InterfaceName: ep.Interface, HostInterface: ep.hostName(), DefaultRoute: []string{},
 	}
@@ -197,8 +197,8 @@ func (e *Engine) Status(context.Context) (api.Status, error) {
 	v := api.Status{
 		Version: e.cfg.Version, PID: os.Getpid(), Started: e.started, UptimeSeconds: time.Since(e.started).Seconds(),
 		Netns: e.cfg.Netns, StateFile: e.cfg.StateFile, AttachMode: e.cfg.AttachMode,
-		Features: slices.Concat([]string{}, e.cfg.Features), Networks: len(s.networks), Containers: len(s.containers),
-		LastReconcile: r.at, Degraded: slices.Concat([]api.Condition{}, r.degraded), Uplinks: []api.Uplink{},
+		Features: append([]string{}, e.cfg.Features...), Networks: len(s.networks), Containers: len(s.containers),
+		LastReconcile: r.at, Degraded: append([]api.Condition{}, r.degraded...), Uplinks: []api.Uplink{},
 	}
 	for _, c := range s.containers {
 		v.Endpoints += len(c.Endpoints)
@@ -206,7 +206,7 @@ func (e *Engine) Status(context.Context) (api.Status, error) {
 	}
 	for _, u := range r.uplinks {
 		v.Uplinks = append(v.Uplinks, api.Uplink{
-			Name: u.Name, Index: u.Index, MTU: u.MTU, Addresses: slices.Concat([]netip.Addr{}, u.Addrs),
+			Name: u.Name, Index: u.Index, MTU: u.MTU, Addresses: append([]netip.Addr{}, u.Addrs...),
 		})
 	}
 	return v, nil

@@ -268,3 +268,22 @@ func TestUnreachable(t *testing.T) {
 		t.Error("a client without a socket")
 	}
 }
+
+// TestEmptyListsAreNotNull is for programs in languages that tell the two apart.
+func TestEmptyListsAreNotNull(t *testing.T) {
+	ctx := context.Background()
+	_, links, c, _, dir := serve(t)
+	links.AddNamespace("/ns/c1")
+	if _, err := c.CreateNetwork(ctx, api.NetworkCreate{Name: "in", Internal: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.AttachContainer(ctx, api.ContainerAttach{Namespace: "/ns/c1", Networks: []api.NetworkConnection{{Network: "in"}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"networks", "containers", "ports", "flows", "drops", "status"} {
+		data, err := io.ReadAll(raw(t, filepath.Join(dir, "full.sock"), "GET", "/v1/"+path, "").Body)
+		if err != nil || strings.Contains(string(data), "null") {
+			t.Errorf("%s: %s, %v", path, data, err)
+		}
+	}
+}
