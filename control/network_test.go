@@ -40,7 +40,7 @@ func enable(ipv4, ipv6 bool) func(*api.NetworkCreate) {
 func internal(req *api.NetworkCreate) { req.Internal = true }
 
 func TestCreateNetworkRefuses(t *testing.T) {
-	behaviour.Covers(t, "D33", behaviour.Both)
+	behaviour.Covers(t, "D33", behaviour.None)
 	config := func(c api.IPAMConfig) func(*api.NetworkCreate) {
 		return func(req *api.NetworkCreate) { req.IPAM.Config = append(req.IPAM.Config, c) }
 	}
@@ -102,7 +102,7 @@ func TestCreateNetworkRefuses(t *testing.T) {
 }
 
 func TestExhaustedPools(t *testing.T) {
-	behaviour.Covers(t, "D33", behaviour.Both)
+	behaviour.Covers(t, "D33", behaviour.None)
 	w := newWorld(t, func(c *control.Config) {
 		c.Bases = []ipam.Base{{Prefix: netip.MustParsePrefix("172.30.0.0/23"), Size: 24}}
 		c.Base6 = netip.MustParsePrefix("fd00:abcd::/63")
@@ -123,7 +123,7 @@ func TestExhaustedPools(t *testing.T) {
 }
 
 func TestRemoveNetworkInUse(t *testing.T) {
-	behaviour.Covers(t, "D33", behaviour.Both)
+	behaviour.Covers(t, "D33", behaviour.None)
 	w := newWorld(t)
 	w.network("web", enable(true, true))
 	w.network("idle", enable(true, true))
@@ -151,7 +151,7 @@ func TestRemoveNetworkInUse(t *testing.T) {
 }
 
 func TestInspectNetwork(t *testing.T) {
-	behaviour.Covers(t, "D33", behaviour.Both)
+	behaviour.Covers(t, "D33", behaviour.None)
 	w := newWorld(t)
 	w.network("web", func(r *api.NetworkCreate) {
 		r.IPAM.Config = []api.IPAMConfig{
