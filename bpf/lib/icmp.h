@@ -16,19 +16,20 @@ struct quote {
 	__sum16 l4_check;
 };
 
-static __always_inline bool quote_parse_l4(struct __sk_buff *ctx, struct quote *q, bool v6)
+static __always_inline bool quote_parse_l4(struct __sk_buff *ctx, const struct packet *pkt, struct quote *q)
 {
 	__u8 *l4 = packet_at(ctx, q->l4, 8), *check;
+	bool v6 = pkt->v6;
 	__u8 request = v6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO, reply = v6 ? ICMPV6_ECHO_REPLY : ICMP_ECHOREPLY;
 
 	/* RFC 792: the first eight bytes are all that can be counted on. */
-	if (!l4)
+	if (!l4 || q->l4 + 8 > pkt->end)
 		return false;
 	switch (q->key.proto) {
 	case IPPROTO_TCP:
 		q->key.sport = *(__be16 *)l4;
 		q->key.dport = *(__be16 *)(l4 + 2);
-		check = packet_at(ctx, q->l4, 18);
+		check = q->l4 + 18 <= pkt->end ? packet_at(ctx, q->l4, 18) : NULL;
 		if (check) {
 			q->csum = q->l4 + 16;
 			q->l4_check = *(__sum16 *)(check + 16);
@@ -81,7 +82,7 @@ static __always_inline bool quote_parse(struct __sk_buff *ctx, const struct pack
 		q->check = ip->check;
 		q->l4 = q->l3 + ip->ihl * 4;
 	}
-	return quote_parse_l4(ctx, q, pkt->v6);
+	return quote_parse_l4(ctx, pkt, q);
 }
 
 /* Translates the quoted packet back to what its sender sent. Returns the difference of all its bytes. */

@@ -254,6 +254,9 @@ static __always_inline int new_outbound(struct __sk_buff *ctx)
 		if (!flow)
 			return -DROP_LEAK;
 	}
+	/* These keep the source address: the address of the host that they were made for is none any more, or masquerading was off. */
+	if (network && (flow->kind == FLOW_HAIRPIN || flow->kind == FLOW_ROUTED))
+		return -DROP_LEAK;
 	flow_touch(ctx, &pkt, flow);
 	return packet_rewrite(ctx, &pkt, flow, 0, false);
 }

@@ -37,6 +37,7 @@ struct packet {
 	struct flow_key key;
 	__u32 l3, l4; /* offsets, bytes */
 	__u32 l4_len; /* of the transport header, bytes */
+	__u32 end;    /* of the IP packet, offset: link-layer padding may follow */
 	__u8 tcp_flags;
 	__u8 ttl;
 	__u8 tos;
@@ -134,16 +135,19 @@ static __always_inline int parse_ipv4(struct __sk_buff *ctx, struct packet *pkt)
 	struct iphdr *ip = packet_at(ctx, pkt->l3, sizeof(*ip));
 	__u32 hlen, len;
 
-	if (!ip || ip->version != 4 || ip->ihl < 5)
+	if (!ip || ip->version != 4)
 		return -DROP_MALFORMED;
 	/* First, so that whoever sent what is found broken below is known. */
 	addr_set4(&pkt->key.src, ip->saddr);
 	addr_set4(&pkt->key.dst, ip->daddr);
+	if (ip->ihl < 5)
+		return -DROP_MALFORMED;
 	hlen = ip->ihl * 4;
 	/* A GSO packet beyond 64 KiB (BIG TCP) says 0: then the buffer's length counts. */
-	len = ip->tot_len ? bpf_ntohs(ip->tot_len) : ctx->len - pkt->l3;
+	len = ip->tot_len || !ctx->gso_size ? bpf_ntohs(ip->tot_len) : ctx->len - pkt->l3;
 	if (len < hlen || len > ctx->len - pkt->l3)
 		return -DROP_MALFORMED;
+	pkt->end = pkt->l3 + len;
 	pkt->v6 = false;
 	pkt->ttl = ip->ttl;
 	pkt->tos = ip->tos;
@@ -170,9 +174,10 @@ static __always_inline int parse_ipv6(struct __sk_buff *ctx, struct packet *pkt)
 	if (addr_is4(&pkt->key.src) || addr_is4(&pkt->key.dst))
 		return -DROP_MALFORMED;
 	/* A jumbogram (RFC 2675; BIG TCP before 6.9) says 0. */
-	len = ip->payload_len ? bpf_ntohs(ip->payload_len) : ctx->len - pkt->l3 - sizeof(*ip);
+	len = ip->payload_len || !ctx->gso_size ? bpf_ntohs(ip->payload_len) : ctx->len - pkt->l3 - sizeof(*ip);
 	if (len > ctx->len - pkt->l3 - sizeof(*ip))
 		return -DROP_MALFORMED;
+	pkt->end = pkt->l3 + sizeof(*ip) + len;
 	pkt->v6 = true;
 	pkt->ttl = ip->hop_limit;
 	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;

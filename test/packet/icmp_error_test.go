@@ -22,22 +22,35 @@ type conversation struct {
 // conversations opens one session of each kind.
 func (f family) conversations(t *testing.T, proto byte) []conversation {
 	t.Helper()
-	in := f.inbound("eth0", f.remote(), f.host(), 40000, 8080)
-	in.proto = proto
-	all := []conversation{f.masqueraded(t, proto)}
-	if proto == f.icmpProto() {
-		return all
-	}
-	s := f.publishedSession(t, in, "c1", 80)
-	all = append(all, conversation{name: "published", asked: s.in, delivered: s.delivered, answer: s.reply, answered: s.replied, to: "c1"})
-	for _, from := range []string{"c2", "d1", "c1"} {
-		all = append(all, f.hairpinned(t, proto, from))
+	all := f.conversationsOf(proto)
+	for _, c := range all {
+		s := step{prog: f.FromUplink, in: c.asked, ctx: f.atUplink("eth0"), verdict: redirect, out: &c.delivered, flows: 2}
+		if c.from != "" {
+			s.prog, s.ctx = f.FromContainer, f.at(c.from)
+		}
+		f.run(t, c.name, s)
+		s = step{prog: f.FromUplink, in: c.answer, ctx: f.atUplink("eth0"), verdict: redirect, out: &c.answered}
+		if c.to != "" {
+			s.prog, s.ctx = f.FromContainer, f.at(c.to)
+		}
+		f.run(t, c.name+", answer", s)
 	}
 	return all
 }
 
-func (f family) masqueraded(t *testing.T, proto byte) conversation {
-	t.Helper()
+func (f family) conversationsOf(proto byte) []conversation {
+	all := []conversation{f.masqueraded(proto)}
+	if proto == f.icmpProto() {
+		return all
+	}
+	all = append(all, f.published(proto))
+	for _, from := range []string{"c2", "d1", "c1"} {
+		all = append(all, f.hairpinned(proto, from))
+	}
+	return all
+}
+
+func (f family) masqueraded(proto byte) conversation {
 	c := conversation{name: "masquerade", asked: f.from("c1", f.remote(), 5000, 443), from: "c1"}
 	c.asked.proto = proto
 	if proto == f.icmpProto() {
@@ -46,7 +59,6 @@ func (f family) masqueraded(t *testing.T, proto byte) conversation {
 	c.delivered = c.asked
 	c.delivered.src = f.host()
 	c.delivered = *outOf(c.delivered)
-	f.run(t, "masquerade", step{prog: f.FromContainer, in: c.asked, ctx: f.at("c1"), verdict: redirect, out: &c.delivered, flows: 2})
 	c.answer = f.arriving("eth0", c.delivered.answer())
 	c.answered = c.answer
 	c.answered.dst = c.asked.src
@@ -54,8 +66,20 @@ func (f family) masqueraded(t *testing.T, proto byte) conversation {
 	return c
 }
 
-func (f family) hairpinned(t *testing.T, proto byte, from string) conversation {
-	t.Helper()
+func (f family) published(proto byte) conversation {
+	c := conversation{name: "published", asked: f.inbound("eth0", f.remote(), f.host(), 40000, 8080), to: "c1"}
+	c.asked.proto = proto
+	c.delivered = c.asked
+	c.delivered.dst, c.delivered.dport = f.container("c1"), 80
+	c.delivered = *f.into("c1", c.delivered)
+	c.answer = c.delivered.answer()
+	c.answered = c.answer
+	c.answered.src, c.answered.sport = f.host(), 8080
+	c.answered = *outOf(c.answered)
+	return c
+}
+
+func (f family) hairpinned(proto byte, from string) conversation {
 	c := conversation{name: "hairpin from " + from, asked: f.from(from, f.host(), 6000, 8080), from: from, to: "c1"}
 	c.asked.proto = proto
 	c.delivered = c.asked
@@ -64,7 +88,6 @@ func (f family) hairpinned(t *testing.T, proto byte, from string) conversation {
 		c.delivered.src = f.gateway("c1")
 	}
 	c.delivered = *f.into("c1", c.delivered)
-	f.run(t, c.name, step{prog: f.FromContainer, in: c.asked, ctx: f.at(from), verdict: redirect, out: &c.delivered, flows: 2})
 	c.answer = c.delivered.answer()
 	c.answered = c.answer
 	c.answered.src, c.answered.sport, c.answered.dst = f.host(), 8080, c.asked.src
@@ -174,8 +197,8 @@ func (f family) tooBig(p *packet) {
 	}
 }
 
-func (f family) sendError(t *testing.T, name string, e errorCase, s shape) {
-	t.Helper()
+// buildError makes an error as it arrives, and as its receiver should see it.
+func (f family) buildError(e errorCase, s shape) (in, out packet) {
 	build := func(quoted packet, from netip.Addr) packet {
 		if s.change != nil {
 			s.change(&quoted)
@@ -191,14 +214,22 @@ func (f family) sendError(t *testing.T, name string, e errorCase, s shape) {
 		return p
 	}
 	e.origin.ttl = e.quoted.ttl
-	in, out := build(e.quoted, e.from), build(e.origin, e.becomes)
-	st := step{prog: f.FromUplink, ctx: f.atUplink("eth0"), verdict: redirect}
+	in, out = build(e.quoted, e.from), build(e.origin, e.becomes)
 	in = f.arriving("eth0", in)
 	if e.by != "" {
 		in.srcMAC, in.dstMAC = f.containers[e.by].mac, f.containers[e.by].network.mac
-		st.prog, st.ctx = f.FromContainer, f.at(e.by)
 	}
 	out.srcMAC, out.dstMAC = in.srcMAC, in.dstMAC
+	return in, out
+}
+
+func (f family) sendError(t *testing.T, name string, e errorCase, s shape) {
+	t.Helper()
+	in, out := f.buildError(e, s)
+	st := step{prog: f.FromUplink, ctx: f.atUplink("eth0"), verdict: redirect}
+	if e.by != "" {
+		st.prog, st.ctx = f.FromContainer, f.at(e.by)
+	}
 	st.in, st.out = in, outOf(out)
 	if e.to != "" {
 		st.out = f.into(e.to, out)
