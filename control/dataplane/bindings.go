@@ -57,7 +57,7 @@ func (c *collector) bindings(ctx context.Context) error {
 	full := entries > table.Capacity()*pressureNumerator/pressureDenominator
 	for _, u := range unused {
 		// A binding is a moment older than its first flow.
-		if !full && u.rest < c.d.cfg.Timeouts.PortRest || maps.Age(c.now(), u.seen) < orphanAge {
+		if !full && u.rest < c.d.cfg.Timeouts.PortRest || maps.Age(c.now, u.seen) < orphanAge {
 			continue
 		}
 		if _, err := c.d.loader.CollectBinding(u.key, u.seen); err != nil {

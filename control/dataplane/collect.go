@@ -27,13 +27,13 @@ const (
 
 // collector is one run of Collect.
 type collector struct {
-	d        *Dataplane
-	seed     maphash.Seed
-	suspects map[uint64]bool // halves that were alone in the last run
-	alone    map[uint64]bool // halves that are, so far, in this one
-	bound    map[uint64]bool // bindings that have flows
-	entries  int
-	deleted  int
+	d       *Dataplane
+	seed    maphash.Seed
+	now     uint32          // when it began; what was seen since is no older than nothing
+	bound   map[uint64]bool // bindings that have flows
+	entries int
+	deleted int
+	session session // the one being judged; hundreds of thousands are
 }
 
 // Collect implements control.Dataplane. Whether a flow goes is decided on a snapshot; that nothing has happened to it
@@ -41,16 +41,9 @@ type collector struct {
 func (d *Dataplane) Collect(ctx context.Context) (int, error) {
 	d.collecting.Lock()
 	defer d.collecting.Unlock()
-	c := &collector{d: d, seed: d.seed, suspects: d.unpaired, alone: make(map[uint64]bool), bound: make(map[uint64]bool)}
-	if err := c.scan(ctx, c.visit); err != nil {
+	c := &collector{d: d, seed: d.seed, now: uint32(d.cfg.Clock() / time.Second), bound: make(map[uint64]bool)}
+	if err := c.flows(ctx); err != nil {
 		return c.deleted, fmt.Errorf("collect flows: %w", err)
-	}
-	d.unpaired = c.alone
-	allowed := d.maps.Flows.Capacity() * pressureNumerator / pressureDenominator
-	if left := c.entries - 2*c.deleted; left > allowed {
-		if err := c.relieve(ctx, (left-allowed+1)/2); err != nil {
-			return c.deleted, fmt.Errorf("collect flows: %w", err)
-		}
 	}
 	if err := c.bindings(ctx); err != nil {
 		return c.deleted, fmt.Errorf("collect bindings: %w", err)
@@ -58,130 +51,168 @@ func (d *Dataplane) Collect(ctx context.Context) (int, error) {
 	return c.deleted, nil
 }
 
-func (c *collector) scan(ctx context.Context, visit func(maps.FlowKey, maps.Flow) error) error {
+func (c *collector) flows(ctx context.Context) error {
+	alone, err := c.pairs(ctx, c.visit, func(s *session) error {
+		if !c.expired(s) {
+			return nil
+		}
+		return c.deleteIf(s, c.expired)
+	})
+	if err != nil {
+		return err
+	}
+	c.d.unpaired = alone
+	allowed := c.d.maps.Flows.Capacity() * pressureNumerator / pressureDenominator
+	if left := c.entries - 2*c.deleted; left > allowed {
+		return c.relieve(ctx, (left-allowed+1)/2)
+	}
+	return nil
+}
+
+func (c *collector) expired(s *session) bool {
+	return s.stale() || time.Duration(s.idle())*time.Second >= c.d.cfg.Timeouts.of(s)
+}
+
+// visit sees every entry.
+func (c *collector) visit(key maps.FlowKey, flow maps.Flow, digest uint64) error {
+	c.entries++
+	if flow.Flags&(maps.FlowReply|maps.FlowNATSource) == maps.FlowNATSource && key.Proto != unix.IPPROTO_TCP {
+		c.bound[maphash.Comparable(c.seed, maps.BindingOf(key, flow))] = true
+	}
+	if !c.d.unpaired[digest] || maps.Age(c.now, flow.Seen) < orphanAge {
+		return nil
+	}
+	// It was alone in the last run. Half a session holds a NAT port, or sends where no answer comes back from.
+	other := flow.Reverse(key.Proto)
+	_, found, err := c.d.maps.Flows.Lookup(other)
+	if err != nil || found {
+		return err
+	}
+	return c.delete(key, other, flow.Seen, 0)
+}
+
+// half is what is remembered of one side of a session until the other is met: the table may hold hundreds of thousands,
+// and a look-up for each would cost more than the scan.
+type half struct {
+	seen     uint32
+	tcpFlags uint8
+	answered bool
+	stale    bool
+}
+
+// pairs scans the table: visit is called for every entry, and met for every session, when its second entry comes by,
+// with as much as is needed to judge it. It returns the digests of the reply keys of halves that stayed alone.
+func (c *collector) pairs(ctx context.Context, visit func(maps.FlowKey, maps.Flow, uint64) error, met func(*session) error) (map[uint64]bool, error) {
+	waiting := make(map[uint64]half)
 	var inner error
 	err := c.d.maps.Flows.Each(func(key maps.FlowKey, flow maps.Flow) bool {
-		if inner = ctx.Err(); inner == nil {
-			inner = visit(key, flow)
+		inner = c.pairUp(waiting, key, flow, visit, met)
+		if inner == nil {
+			inner = ctx.Err()
 		}
 		return inner == nil
 	})
 	if err == nil {
 		err = inner
 	}
-	return err
+	alone := make(map[uint64]bool, len(waiting))
+	for digest := range waiting {
+		alone[digest] = true
+	}
+	return alone, err
 }
 
-func (c *collector) visit(key maps.FlowKey, flow maps.Flow) error {
-	c.entries++
-	if flow.Flags&maps.FlowReply != 0 {
-		return c.visitReply(key, flow)
-	}
-	c.toggle(flow.Reverse(key.Proto))
-	if key.Proto != unix.IPPROTO_TCP && flow.Flags&maps.FlowNATSource != 0 {
-		c.bound[maphash.Comparable(c.seed, maps.BindingOf(key, flow))] = true
-	}
-	age := time.Duration(maps.Age(c.now(), flow.Seen)) * time.Second
+func (c *collector) pairUp(waiting map[uint64]half, key maps.FlowKey, flow maps.Flow, visit func(maps.FlowKey, maps.Flow, uint64) error, met func(*session) error) error {
 	generation, err := c.d.slots.generation(flow.Slot)
 	if err != nil {
 		return err
 	}
-	if flow.Generation == generation && age < c.d.cfg.Timeouts.shortest(key.Proto) {
-		return nil // without a look at the other entry
+	isReply := flow.Flags&maps.FlowReply != 0
+	s := &c.session
+	*s = session{key: key, replyKey: flow.Reverse(key.Proto), hasReply: true, now: c.now}
+	if isReply {
+		s.key, s.replyKey = s.replyKey, s.key
 	}
-	s, err := c.d.pair(key, flow)
-	if err != nil {
+	digest := maphash.Comparable(c.seed, s.replyKey)
+	if err := visit(key, flow, digest); err != nil {
 		return err
 	}
-	if s.stale() || time.Duration(s.idle())*time.Second >= c.d.cfg.Timeouts.of(&s) {
-		return c.delete(&s)
-	}
-	return nil
-}
-
-// visitReply looks at the answering side's entry. It goes with the other one, unless there is none.
-func (c *collector) visitReply(key maps.FlowKey, flow maps.Flow) error {
-	alone := c.toggle(key)
-	age := maps.Age(c.now(), flow.Seen)
-	generation, err := c.d.slots.generation(flow.Slot)
-	if err != nil {
-		return err
-	}
-	if age < orphanAge || flow.Generation == generation && !c.suspects[alone] {
+	this := half{seen: flow.Seen, tcpFlags: flow.TCPFlags, answered: flow.Packets > 0, stale: flow.Generation != generation}
+	other, ok := waiting[digest]
+	if !ok {
+		waiting[digest] = this
 		return nil
 	}
-	original := flow.Reverse(key.Proto)
-	_, found, err := c.d.maps.Flows.Lookup(original)
-	if err != nil || found {
+	delete(waiting, digest)
+	ours, theirs := this, other
+	if isReply {
+		ours, theirs = other, this
+	}
+	s.flow = maps.Flow{Seen: ours.seen, TCPFlags: ours.tcpFlags}
+	s.reply = maps.Flow{Seen: theirs.seen, TCPFlags: theirs.tcpFlags}
+	if theirs.answered {
+		s.reply.Packets = 1
+	}
+	if ours.stale || theirs.stale {
+		s.generation = s.flow.Generation + 1
+	}
+	return met(s)
+}
+
+// deleteIf looks at a session's entries once more, as a whole, and deletes them if it is still of that kind.
+func (c *collector) deleteIf(s *session, kind func(*session) bool) error {
+	flow, ok, err := c.d.maps.Flows.Lookup(s.key)
+	if err != nil || !ok {
 		return err
 	}
-	s := session{key: key, flow: flow, replyKey: original}
-	return c.delete(&s)
-}
-
-// toggle notes one half of the session with this reply key, or strikes the other half out; what remains at the end of a
-// run are halves. A digest of the key is enough: what it finds is looked at before it is deleted.
-func (c *collector) toggle(reply maps.FlowKey) uint64 {
-	h := maphash.Comparable(c.seed, reply)
-	if c.alone[h] {
-		delete(c.alone, h)
-	} else {
-		c.alone[h] = true
+	whole, err := c.d.pair(s.key, flow)
+	if err != nil || whole.replyKey != s.replyKey || !kind(&whole) {
+		return err
 	}
-	return h
+	return c.delete(whole.key, whole.replyKey, whole.flow.Seen, whole.reply.Seen)
 }
 
-func (c *collector) now() uint32 { return uint32(c.d.cfg.Clock() / time.Second) }
-
-func (c *collector) delete(s *session) error {
-	gone, err := c.d.loader.Collect(s.key, s.replyKey, s.flow.Seen, s.reply.Seen)
+func (c *collector) delete(key, other maps.FlowKey, seen, otherSeen uint32) error {
+	gone, err := c.d.loader.Collect(key, other, seen, otherSeen)
 	if gone {
 		c.deleted++
 	}
 	return err
 }
 
-// shortest is the least idle time after which a session of this protocol may go.
-func (t *Timeouts) shortest(proto uint8) time.Duration {
-	switch proto {
-	case unix.IPPROTO_TCP:
-		return min(t.TCPTransitory, t.TCPEstablished)
-	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
-		return t.ICMP
-	}
-	return min(t.UDPOneWay, t.UDPTwoWay)
-}
-
 // relieve makes room in a table that is nearly full: closed sessions go at once, and then, until there is enough room,
 // those that nobody has answered yet, the longest idle first. Live ones stay (RFC 6888 REQ-11).
 func (c *collector) relieve(ctx context.Context, need int) error {
-	var young []session
 	before := c.deleted
-	err := c.scan(ctx, func(key maps.FlowKey, flow maps.Flow) error {
-		if flow.Flags&maps.FlowReply != 0 {
-			return nil
-		}
-		s, err := c.d.pair(key, flow)
-		if err != nil {
-			return err
-		}
+	type candidate struct {
+		key, replyKey maps.FlowKey
+		idle          uint32
+	}
+	var young []candidate
+	longestIdleFirst := func(a, b candidate) int { return cmp.Compare(b.idle, a.idle) }
+	closed := func(s *session) bool { return s.closed() && s.idle() >= closedAge }
+	nothing := func(maps.FlowKey, maps.Flow, uint64) error { return nil }
+	_, err := c.pairs(ctx, nothing, func(s *session) error {
 		switch {
-		case s.closed() && s.idle() >= closedAge:
-			return c.delete(&s)
+		case closed(s):
+			return c.deleteIf(s, closed)
 		case s.embryonic():
-			young = append(young, s)
+			if young = append(young, candidate{s.key, s.replyKey, s.idle()}); len(young) >= 2*need {
+				slices.SortFunc(young, longestIdleFirst)
+				young = young[:need]
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(young, func(a, b session) int { return cmp.Compare(b.idle(), a.idle()) })
-	for i := range young {
+	slices.SortFunc(young, longestIdleFirst)
+	for _, y := range young {
 		if c.deleted-before >= need {
 			return nil
 		}
-		if err := c.delete(&young[i]); err != nil {
+		if err := c.deleteIf(&session{key: y.key, replyKey: y.replyKey}, (*session).embryonic); err != nil {
 			return err
 		}
 	}
