@@ -79,7 +79,14 @@ func newHost(t *testing.T) *netlab.Topology {
 	t.Helper()
 	behaviour.NeedRoot(t)
 	behaviour.NeedTool(t, "nsenter", "ip")
-	return netlab.Must(t, netlab.Config{})
+	topo := netlab.Must(t, netlab.Config{})
+	// Tests ask closed ports more often than the kernel answers.
+	for _, key := range []string{"net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"} {
+		if err := topo.Host.SetSysctl(key, "0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return topo
 }
 
 func newLabOn(t *testing.T, topo *netlab.Topology, spec rivals.Spec, flags ...string) lab {
