@@ -222,8 +222,10 @@ static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
 		return from_host && address_is_private(&pkt.key.src) ? -DROP_LEAK : PASS;
 	}
 	outer = &draft->flow;
-	if (from_host)
-		return icmp_error_rewrite(ctx, &pkt, &q, flow, outer, FLOW_TO_STACK);
+	if (from_host) {
+		ret = icmp_error_rewrite(ctx, &pkt, &q, flow, outer, FLOW_TO_STACK);
+		return !ret && address_is_private(&outer->n_src) ? -DROP_LEAK : ret;
+	}
 	if (pkt.ttl <= 1)
 		return -DROP_TTL;
 	if (from_container) {

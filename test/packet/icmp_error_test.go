@@ -251,6 +251,9 @@ func TestICMPErrorOfTheHost(t *testing.T) {
 		s.delivered.ttl, s.in.ttl = 1, 1
 		e, want := s.delivered.quote(f.host(), kind, 0, 0), s.in.quote(f.host(), kind, 0, 0)
 		f.run(t, "about a flow", step{prog: f.ToUplink, in: e, ctx: f.atUplink("eth0"), verdict: next, out: &want})
+		e = s.delivered.quote(f.gateway("c1"), kind, 0, 0)
+		f.run(t, "about a flow, from the gateway", step{prog: f.ToUplink, in: e, ctx: f.atUplink("eth0"),
+			verdict: drop, hook: toUplink, reason: bpf.VethwayDropReasonDROP_LEAK})
 		about := f.inbound("eth0", f.remote(), f.host(), 40000, 9999)
 		e = about.quote(f.host(), kind, 0, 0)
 		f.run(t, "about the host", step{prog: f.ToUplink, in: e, ctx: f.atUplink("eth0"), verdict: next})
