@@ -163,12 +163,12 @@ func (h *held) unharmed() {
 	h.names, h.streams = nil, nil
 }
 
-// cut wants a stream to break, or to go silent, within two seconds.
+// cut wants a stream to break, or to go silent, within half a second.
 func (l lab) cut(what string, s *netlab.Stream) {
 	l.Helper()
 	select {
 	case <-s.Broken():
-	case <-time.After(2 * time.Second):
+	case <-time.After(500 * time.Millisecond): // over UDP nothing breaks: datagrams are lost
 	}
 	report, err := s.Close()
 	if err == nil {
