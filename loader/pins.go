@@ -53,15 +53,18 @@ func checkLinkName(base string) error {
 	return nil
 }
 
-// readDir returns the names in a directory; there are none in one that does not exist.
+// readDir returns the names in a directory; there are none in one that does not exist. Names with a dot are the kernel's
+// own: nobody else can make them on a BPF file system.
 func readDir(dir string) ([]string, error) {
 	files, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list pins: %w", err)
 	}
-	names := make([]string, len(files))
-	for i, f := range files {
-		names[i] = f.Name()
+	var names []string
+	for _, f := range files {
+		if !strings.Contains(f.Name(), ".") {
+			names = append(names, f.Name())
+		}
 	}
 	return names, nil
 }

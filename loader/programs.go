@@ -71,11 +71,12 @@ func (l *Loader) openPrograms(spec *ebpf.CollectionSpec) (*programSet, error) {
 	set, err := l.adoptSet(id, spec)
 	if err != nil {
 		l.log.Warn("the pinned programs cannot be adopted, loading them again", "set", id, "error", err)
-		if err := remove(l.paths.ProgramSet(id)); err != nil {
-			return nil, err
-		}
 	}
 	if set == nil {
+		// A set that is damaged may still run, with its tail calls: it stays until the links have left it.
+		for exists(l.paths.ProgramSet(id)) {
+			id += "x"
+		}
 		if set, err = l.loadSet(id, spec); err != nil {
 			return nil, err
 		}

@@ -155,3 +155,28 @@ func TestClsact(t *testing.T) {
 	}
 	equal(t, "left in tc after uninstall", tc.names(), []string{})
 }
+
+// A program set that lost a pin while no daemon ran is loaded again; until the links have left it, it keeps its tail calls.
+func TestDamagedProgramSet(t *testing.T) {
+	l := newLab(t)
+	want, names := l.fullHost()
+	o := l.open(l.config())
+	o.attach(want...)
+	id, files := o.SetID(), l.files()
+	o.Close()
+	if err := os.Remove(filepath.Join(maps.Paths{Root: l.pins}.ProgramSet(id), bpf.VethwayProgVwNewFlow)); err != nil {
+		t.Fatal(err)
+	}
+	o = l.open(l.config())
+	if o.SetID() == id {
+		t.Error("the damaged set was adopted")
+	}
+	equal(t, "attached", o.attached(), names)
+	o.Close()
+	o = l.open(l.config())
+	if o.SetID() != id {
+		t.Errorf("set %s, want %s", o.SetID(), id)
+	}
+	equal(t, "attached", o.attached(), names)
+	equal(t, "pins", l.files(), files)
+}

@@ -116,16 +116,21 @@ func TestHostPortsAreForgottenSlowly(t *testing.T) {
 		t.Errorf("not listed once: use %d", use())
 	}
 	f.sync(s)
+	if use() != maps.PortHost {
+		t.Errorf("not listed twice in a moment: use %d", use())
+	}
+	f.clock += time.Minute
+	f.sync(s)
 	if use() != 0 {
-		t.Errorf("not listed twice: use %d", use())
+		t.Errorf("not listed for a minute: use %d", use())
 	}
 
 	// A program saw a socket bind, and nobody saw it close.
 	if err := f.maps().PortUse.Set(map[uint32]uint32{index: maps.PortHost}); err != nil {
 		t.Fatal(err)
 	}
-	f.clock += 10 * time.Minute
-	for range 2 {
+	for range 3 {
+		f.clock += time.Minute
 		f.sync(s)
 	}
 	if use() != 0 {

@@ -17,7 +17,7 @@ import (
 )
 
 // portsInterval is how often the port_use map is read back.
-const portsInterval = 5 * time.Minute
+const portsInterval = time.Minute
 
 // Dataplane implements control.Dataplane. Its methods may be called at the same time.
 type Dataplane struct {
@@ -127,7 +127,7 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 func (d *Dataplane) load() error {
 	return inOrder(
 		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.published.load,
-		d.slots.load, d.ports.load,
+		d.slots.load, func() error { return d.ports.load(d.cfg.Clock()) },
 	)
 }
 
@@ -139,7 +139,7 @@ func (d *Dataplane) add(p *plan) error {
 		func() error { return d.addresses.add(p.addresses) },
 		func() error { return d.uplinks.add(p.uplinks) },
 		func() error { return d.ports.publish(p.ports) },
-		func() error { return d.ports.host(p.hostPorts) },
+		func() error { return d.ports.host(p.hostPorts, d.cfg.Clock()) },
 		func() error { return d.endpoints.add(p.endpoints) },
 		func() error { return d.veths.add(p.veths) },
 		func() error { return d.published.add(p.published) },

@@ -98,7 +98,7 @@ func (d *Dataplane) planNetwork(p *plan, n control.DataplaneNetwork, gateways ma
 	}
 	p.networks[n.ID] = v
 	have, same := d.networks.have[n.ID]
-	p.interfaces = append(p.interfaces, loader.Interface{Index: n.BridgeIndex, Kind: loader.Bridge, New: !same || have != v})
+	p.attach(n.BridgeIndex, loader.Bridge, !same || have != v)
 	return nil
 }
 
@@ -182,8 +182,14 @@ func (d *Dataplane) planEndpoint(p *plan, e control.DataplaneEndpoint) error {
 		}
 	}
 	p.veths[index] = veth
-	p.interfaces = append(p.interfaces, loader.Interface{Index: e.HostIndex, Kind: loader.Veth, New: have.Slot != slot})
+	p.attach(e.HostIndex, loader.Veth, have.Slot != slot)
 	return nil
+}
+
+// attach asks for programs on an interface of ours. One that was there before may have gone with its container, which
+// the engine is about to hear of; that is no reason to fail whatever else this Sync is for.
+func (p *plan) attach(index int, kind loader.Kind, isNew bool) {
+	p.interfaces = append(p.interfaces, loader.Interface{Index: index, Kind: kind, New: isNew, Optional: !isNew})
 }
 
 func (d *Dataplane) planPublished(p *plan, port control.DataplanePort) error {

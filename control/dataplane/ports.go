@@ -8,34 +8,47 @@ import (
 	"github.com/vethway/vethway/maps"
 )
 
-// hostPatience is how many Syncs in a row must not list a port before its PortHost goes: a listing may be older than
-// the socket.
-const hostPatience = 2
+// A port's PortHost goes when that many Syncs in a row did not list it, for that long: a listing may be older than the
+// socket, and the engine does not list anew for every Sync.
+const (
+	hostPatienceSyncs = 2
+	hostPatience      = time.Minute
+)
 
 // ports keeps the port_use map. PortPublished is ours alone. PortHost is also set by the programs that see sockets bind;
 // an update of ours that meets one of theirs may lose it, and the next listing of bound ports puts it back.
 type ports struct {
 	use       *maps.PortUse
-	published map[uint32]bool // have PortPublished
-	bound     map[uint32]int  // have PortHost, and how many Syncs in a row did not list them
+	published map[uint32]bool      // have PortPublished
+	bound     map[uint32]boundPort // have PortHost
 	known     bool
 	readAt    time.Duration
+}
+
+// boundPort is when a port was last known to be bound, and how many Syncs have not listed it since.
+type boundPort struct {
+	seen   time.Duration
+	missed int
 }
 
 func newPorts(use *maps.PortUse) ports { return ports{use: use} }
 
 // load reads the map back unless what it holds is known.
-func (p *ports) load() error {
+func (p *ports) load(now time.Duration) error {
 	if p.known {
 		return nil
 	}
-	published, bound := make(map[uint32]bool), make(map[uint32]int)
+	published, bound := make(map[uint32]bool), make(map[uint32]boundPort)
 	err := p.use.Each(func(index, use uint32) bool {
 		if use&maps.PortPublished != 0 {
 			published[index] = true
 		}
 		if use&maps.PortHost != 0 {
-			bound[index] = p.bound[index]
+			before, ok := p.bound[index]
+			if !ok {
+				before.seen = now
+			}
+			bound[index] = before
 		}
 		return true
 	})
@@ -87,20 +100,20 @@ func (p *ports) unpublish(want map[uint32]bool) error {
 }
 
 // host marks the ports that are bound, and unmarks those that have not been for some time.
-func (p *ports) host(listed map[uint32]bool) error {
+func (p *ports) host(listed map[uint32]bool, now time.Duration) error {
 	var add, gone []uint32
 	for index := range listed {
 		if _, marked := p.bound[index]; !marked {
 			add = append(add, index)
 		}
 	}
-	for index, missed := range p.bound {
-		switch {
-		case listed[index]:
-			p.bound[index] = 0
-		case missed+1 < hostPatience:
-			p.bound[index] = missed + 1
-		default:
+	for index, b := range p.bound {
+		b.missed++
+		if listed[index] {
+			b = boundPort{seen: now}
+		}
+		p.bound[index] = b
+		if b.missed >= hostPatienceSyncs && now-b.seen >= hostPatience {
 			gone = append(gone, index)
 		}
 	}
@@ -108,7 +121,7 @@ func (p *ports) host(listed map[uint32]bool) error {
 		return err
 	}
 	for _, index := range add {
-		p.bound[index] = 0
+		p.bound[index] = boundPort{seen: now}
 	}
 	if err := p.change(gone, 0, maps.PortHost); err != nil {
 		return err
