@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package packet
+
+import (
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/test/behaviour"
+)
+
+// The kernel repeats a run on one buffer, so each run gets what the one before
+// has made of the packet. Sessions are therefore laid out in rings: what the
+// first flow makes of a packet is what the second one takes, and the second
+// makes the first packet again. The TTL alone runs down.
+const (
+	benchTTL     = 255
+	benchRepeats = benchTTL - 5
+	loopback     = 1 // the interface that a run without a context comes from
+)
+
+// BenchmarkProgram measures the programs alone: what a packet costs from the
+// hook to the verdict, without what the kernel does before and after.
+//
+//	go test -run '^$' -bench Program ./test/packet
+func BenchmarkProgram(b *testing.B) {
+	behaviour.NeedRoot(b)
+	l, err := theLab()
+	check(b, err)
+	for _, six := range []bool{false, true} {
+		name := map[bool]string{false: behaviour.IPv4, true: behaviour.IPv6}[six]
+		err := l.host.Do(func() error {
+			f := family{world: newWorld(b, l, knobs{}), name: name, six: six}
+			for _, c := range f.benchmarks(b) {
+				b.Run(c.name+"/"+name, func(b *testing.B) { c.measure(b) })
+			}
+			return nil
+		})
+		check(b, err)
+	}
+}
+
+type benchmark struct {
+	name    string
+	prog    *ebpf.Program
+	in      packet
+	verdict uint32
+}
+
+func (c benchmark) measure(b *testing.B) {
+	frame := c.in.bytes()
+	var spent time.Duration
+	packets := 0
+	for b.Loop() {
+		verdict, perPacket, err := c.prog.Benchmark(frame, benchRepeats, func() {})
+		check(b, err)
+		if verdict != c.verdict {
+			b.Fatalf("verdict %s, want %s", verdictName(verdict), verdictName(c.verdict))
+		}
+		spent += perPacket * benchRepeats
+		packets += benchRepeats
+	}
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(packets), "ns/packet")
+	b.ReportMetric(0, "ns/op") // the system call's
+}
+
+func (f family) benchmarks(b *testing.B) []benchmark {
+	b.Helper()
+	out := f.from("c1", f.remote(), 5000, 443)
+	in := f.arriving("eth0", out.answer())
+	out.flags, in.flags = ack, ack
+	out.payload, in.payload = make([]byte, 64), make([]byte, 64)
+	out.ttl, in.ttl = benchTTL, benchTTL
+	in.dst, in.dstMAC = f.host(), mac{} // loopback's
+
+	sent := out
+	sent.src, sent.sport = f.host(), 6000
+	f.ring(b, out, sent, f.outward(loopback))
+	delivered := in
+	delivered.dst, delivered.dport = f.container("c1"), 7000
+	f.ring(b, in, delivered, f.inward())
+
+	neighbour := f.from("c1", f.container("c2"), 5000, 80)
+	c1 := f.containers["c1"]
+	check(b, f.Veths.Put(uint32(loopback), bpf.VethwayVethValue{
+		Addr4: toAddr(c1.addr4), Addr6: toAddr(c1.addr6), Slot: c1.slot, Generation: generation,
+		Bridge: c1.network.ifindex, Network: c1.network.id, Mtu: 1500, Mac: c1.mac, Flags: c1.network.flags,
+	}))
+	hosts := in
+	hosts.dport = 50000
+	hostsOwn := hosts.answer()
+	return []benchmark{
+		{"container to outside", f.FromContainer, out, redirect},
+		{"outside to container", f.FromUplink, in, redirect},
+		{"container to neighbour", f.FromContainer, neighbour, redirect},
+		{"outside to host", f.FromUplink, hosts, next},
+		{"host to outside", f.ToUplink, hostsOwn, next},
+	}
+}
+
+func (f family) outward(iif uint32) flowValue {
+	return flowValue{Iif: iif, Oif: f.uplinks["eth0"].ifindex, RouteGeneration: 1, NextHop: toAddr(f.remote()), Mtu: 1500,
+		Kind: bpf.VethwayFlowKindFLOW_MASQUERADE, Action: bpf.VethwayFlowActionFLOW_TO_UPLINK}
+}
+
+func (f family) inward() flowValue {
+	c := f.containers["c1"]
+	return flowValue{Oif: c.ifindex, Mtu: 1500, Dmac: c.mac, Smac: c.network.mac,
+		Kind: bpf.VethwayFlowKindFLOW_PUBLISHED, Action: bpf.VethwayFlowActionFLOW_TO_PEER}
+}
+
+// ring makes two flows that turn one packet into the other and back.
+func (f family) ring(b *testing.B, one, two packet, v flowValue) {
+	b.Helper()
+	for range 2 {
+		v.N_src, v.N_dst, v.N_sport, v.N_dport = toAddr(two.src), toAddr(two.dst), wire(two.sport), wire(two.dport)
+		v.AddrDiff = uint32(difference(one, two, true))
+		v.PortDiff = uint32(difference(one, two, false))
+		v.Slot, v.Generation = slotHost, generation
+		check(b, f.Flows.Put(key(one), v))
+		one, two = two, one
+	}
+}
+
+// difference is what the translation adds to a checksum, as the machine has it.
+func difference(from, to packet, addresses bool) uint16 {
+	words := func(p packet) []byte {
+		if addresses {
+			return append(p.src.AsSlice(), p.dst.AsSlice()...)
+		}
+		h := make([]byte, 4)
+		p.ports(h)
+		return h
+	}
+	var inverted []byte
+	for _, c := range words(from) {
+		inverted = append(inverted, ^c)
+	}
+	return wire(sum(inverted, words(to)))
+}
