@@ -114,6 +114,8 @@ func TestFlowsArePaired(t *testing.T) {
 func TestStatesAndTimeouts(t *testing.T) {
 	behaviour.NeedRoot(t)
 	behaviour.Covers(t, "N03", behaviour.None)
+	f := newFixture(t)
+	f.sync(oneNetwork())
 	now := time.Duration(0)
 	for _, tc := range []struct {
 		name         string
@@ -134,8 +136,6 @@ func TestStatesAndTimeouts(t *testing.T) {
 		{"icmp", icmp, half{0, 9, now}, half{0, 1, now}, "ASSURED", 60 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := newFixture(t)
-			f.sync(oneNetwork())
 			f.masquerade(tc.proto, 40000, 20000, tc.ours, tc.theirs)
 			flows := f.flows()
 			if len(flows) != 1 || flows[0].State != tc.state || flows[0].Timeout != tc.timeout {
