@@ -163,9 +163,7 @@ func (s *storm) settle() {
 	flows := s.flows(t)
 	live := map[flowKey]flowValue{}
 	for k, v := range flows {
-		var now uint32
-		check(t, s.Generations.Lookup(v.Slot, &now))
-		if v.Generation == now {
+		if s.live(t, v.Slot, v.Generation) {
 			live[k] = v
 		}
 	}
@@ -186,6 +184,7 @@ func (s *storm) settle() {
 			external[pairKey(k, v)] = k
 		}
 	}
+	s.judgeBindings(t)
 	total := map[string]int{}
 	for _, p := range s.passed {
 		for verdict, n := range p {

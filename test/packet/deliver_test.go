@@ -13,7 +13,6 @@ import (
 // Within a network nothing is translated, no flow is made, and the TTL stays.
 func TestDeliverToNeighbour(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		f.covers(t, "D07")
 		base := f.from("c1", f.container("c2"), 5000, 80)
 		base.dstMAC = f.containers["c2"].mac
 		with := func(change func(*packet)) packet {

@@ -134,10 +134,11 @@ func (f family) into(name string, p packet) *packet {
 	return &p
 }
 
-// routed runs do while dst is reached by a route of its own.
-func (f family) routed(t *testing.T, dst netip.Addr, dev string, via netip.Addr, do func()) {
+// routed runs do while dst is reached by a route of its own; src: from which
+// address, if not the interface's.
+func (f family) routed(t *testing.T, dst netip.Addr, dev string, via, src netip.Addr, do func()) {
 	t.Helper()
-	r := netlab.Route{Dst: netip.PrefixFrom(dst, dst.BitLen()), Via: via, Dev: dev}
+	r := netlab.Route{Dst: netip.PrefixFrom(dst, dst.BitLen()), Via: via, Dev: dev, Src: src}
 	check(t, f.lab.host.ReplaceRoute(r))
 	defer func() { check(t, f.lab.host.DelRoute(r)) }()
 	do()

@@ -94,8 +94,7 @@ func (f family) openAll(t testing.TB, proto byte) []conversation {
 // Every truncation of every kind of packet at every program.
 func TestTruncated(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		behaviour.Covers(t, "R08", f.name)
-		behaviour.Covers(t, "N21", f.name)
+		f.covers(t, "R08", "N21")
 		for _, s := range f.seeds(t) {
 			for n := ethLen; n <= len(s.frame); n++ {
 				// The headers cannot be longer than that.
@@ -114,8 +113,7 @@ func TestTruncated(t *testing.T) {
 // Packets that are damaged at random, from a fixed seed.
 func TestDamaged(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		behaviour.Covers(t, "R08", f.name)
-		behaviour.Covers(t, "N21", f.name)
+		f.covers(t, "R08", "N21")
 		seeds := f.seeds(t)
 		// The MAC addresses of the lab are not the same every time, and no matter here.
 		r := rand.New(rand.NewPCG(4, 6))

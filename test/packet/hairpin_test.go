@@ -13,7 +13,6 @@ import (
 // seen as it is, unless it asks for its own.
 func TestHairpin(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		f.covers(t, "D04", "D05", "D06")
 		for _, c := range []struct {
 			name, from string
 			by, seen   netip.Addr
@@ -58,7 +57,6 @@ func TestHairpin(t *testing.T) {
 // that nobody takes its packets for the host's.
 func TestHairpinToItselfChangesThePort(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		f.covers(t, "D04")
 		in := f.from("c1", f.host(), 50000, 8080)
 		r, err := run(f.FromContainer, in.bytes(), f.at("c1"))
 		check(t, err)
@@ -80,7 +78,6 @@ func TestHairpinToItselfChangesThePort(t *testing.T) {
 // What a container asks of the host that is not published is the host's.
 func TestHostService(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		f.covers(t, "D11")
 		f.publish(t, published{addr: f.parse("127.0.0.1", "::1").String(), port: 9000, target: "c1", targetPort: 80})
 		for _, c := range []struct {
 			name string
@@ -105,7 +102,6 @@ func TestHostService(t *testing.T) {
 // An internal network reaches its gateway and nobody else, and nobody reaches it.
 func TestInternal(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		f.covers(t, "D23")
 		for _, c := range []struct {
 			name   string
 			in     packet

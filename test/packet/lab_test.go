@@ -90,6 +90,9 @@ const (
 	masquerade  = masquerade4 | masquerade6
 )
 
+// Addresses of the host that only a route can name as its source.
+var preferred4, preferred6 = netip.MustParseAddr("192.0.2.22"), netip.MustParseAddr("2001:db8:22::22")
+
 func newLab() (*lab, error) {
 	labMade = true
 	topo, err := netlab.New(netlab.Config{Name: "packet"})
@@ -116,6 +119,10 @@ func (l *lab) build() error {
 		return err
 	}
 	if _, err := l.topo.AddUplink(); err != nil {
+		return err
+	}
+	err = errors.Join(l.host.AddAddr("lo", netip.PrefixFrom(preferred4, 32)), l.host.AddAddr("lo", netip.PrefixFrom(preferred6, 128)))
+	if err != nil {
 		return err
 	}
 	for _, u := range l.topo.Uplinks {

@@ -3,6 +3,7 @@
 package packet
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/vethway/vethway/bpf"
@@ -140,7 +141,7 @@ func TestMasqueradeFollowsRoutes(t *testing.T) {
 		again, fixedAgain := first, fixedFirst
 		again.flows, fixedAgain.flows = 0, 0
 		via := f.parse("192.0.2.200", "2001:db8:2::200")
-		f.routed(t, dst, "eth0", via, func() {
+		f.routed(t, dst, "eth0", via, netip.Addr{}, func() {
 			f.run(t, "before it is told", again)
 			if got := fromAddr(f.flow(t, one).NextHop); got != f.remote() {
 				t.Errorf("before it is told: next hop %s", got)
@@ -151,7 +152,7 @@ func TestMasqueradeFollowsRoutes(t *testing.T) {
 				t.Errorf("another next hop: %s, want %s", got, via)
 			}
 		})
-		f.routed(t, dst, "eth1", f.parse("198.51.100.3", "2001:db8:3::3"), func() {
+		f.routed(t, dst, "eth1", f.parse("198.51.100.3", "2001:db8:3::3"), netip.Addr{}, func() {
 			f.setGeneration(t, slotRoutes, 3)
 			f.run(t, "fixed: another uplink", fixedAgain)
 			if got := f.flow(t, fixed).Oif; got != f.uplinks["eth1"].ifindex {
@@ -163,5 +164,49 @@ func TestMasqueradeFollowsRoutes(t *testing.T) {
 			first.out = outOf(sent)
 			f.run(t, "then a new flow", first)
 		})
+		f.clear(t)
+		f.routed(t, dst, "eth0", via, f.pick(preferred4, preferred6), func() {
+			sent.src = f.pick(preferred4, preferred6)
+			first.out = outOf(sent)
+			f.run(t, "the route's preferred source", first)
+			answer := f.arriving("eth0", sent.answer())
+			back := answer
+			back.dst = one.src
+			f.run(t, "the route's preferred source, answer", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("c1", back)})
+		})
+	})
+}
+
+// An address that is used again inherits nothing from who had it before.
+func TestAddressUsedAgain(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		out := f.from("c1", f.remote(), 5000, 80)
+		sent := out
+		sent.src = f.host()
+		open := step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2}
+		f.run(t, "open", open)
+		s := f.publishedSession(t, f.inbound("eth0", f.remote(), f.host(), 40000, 8080), "c1", 80)
+		s.in.flags = ack
+		answer := f.arriving("eth0", sent.answer())
+
+		c := f.containers["c1"]
+		c.mac[5]++ // another veth would do as well
+		defer func() { c.mac[5]-- }()
+		f.fill(t)
+		f.setGeneration(t, c.slot, generation+1)
+		f.setGeneration(t, 201, generation+1) // the daemon gives the port another slot, or another generation
+		f.run(t, "answer to the old", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"), verdict: next})
+		f.run(t, "client of the old", step{prog: f.FromUplink, in: s.in, ctx: f.atUplink("eth0"), verdict: next, flows: -2})
+
+		check(t, (&storm{family: f}).renew("c1", generation+1))
+		open.in.srcMAC, open.out.srcMAC = c.mac, c.mac
+		open.flows = 0 // two stale ones go
+		f.run(t, "the new one", open)
+		if got := f.flow(t, out); got.Generation != generation+1 || got.Packets != 1 {
+			t.Errorf("the new one's flow: generation %d, %d packets", got.Generation, got.Packets)
+		}
+		back := answer
+		back.dst = out.src
+		f.run(t, "answer to the new one", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("c1", back)})
 	})
 }

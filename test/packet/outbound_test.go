@@ -3,6 +3,7 @@
 package packet
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/vethway/vethway/bpf"
@@ -132,13 +133,13 @@ func TestRoutes(t *testing.T) {
 		dst := f.parse("203.0.113.9", "2001:db8:9::9")
 		out := f.from("c1", dst, 5000, 80)
 		s := step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: drop, hook: atContainer}
-		f.routed(t, dst, "eth1", f.parse("198.51.100.3", "2001:db8:3::3"), func() {
+		f.routed(t, dst, "eth1", f.parse("198.51.100.3", "2001:db8:3::3"), netip.Addr{}, func() {
 			check(t, f.Uplinks.Delete(f.uplinks["eth1"].ifindex))
 			s.reason = bpf.VethwayDropReasonDROP_NOT_UPLINK
 			f.run(t, "by no uplink", s)
 		})
 		// A route over a bridge of ours leads into a container network.
-		f.routed(t, dst, "br-two", f.container("d1"), func() { f.run(t, "by a bridge of ours", s) })
+		f.routed(t, dst, "br-two", f.container("d1"), netip.Addr{}, func() { f.run(t, "by a bridge of ours", s) })
 		sysctl := map[bool]string{false: "net.ipv4.conf.br-one.forwarding", true: "net.ipv6.conf.br-one.forwarding"}[f.six]
 		check(t, f.lab.host.SetSysctl(sysctl, "0"))
 		defer func() { check(t, f.lab.host.SetSysctl(sysctl, "1")) }()
