@@ -136,6 +136,9 @@ func TestStatesAndTimeouts(t *testing.T) {
 		{"icmp", icmp, half{0, 9, now}, half{0, 1, now}, "ASSURED", 60 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			parent := f.t
+			f.t = t
+			t.Cleanup(func() { f.t = parent })
 			f.masquerade(tc.proto, 40000, 20000, tc.ours, tc.theirs)
 			flows := f.flows()
 			if len(flows) != 1 || flows[0].State != tc.state || flows[0].Timeout != tc.timeout {
