@@ -26,6 +26,7 @@ func (l *Links) Host(ctx context.Context) (control.HostFacts, error) {
 
 func (l *Links) host(ctx context.Context) (control.HostFacts, error) {
 	var facts control.HostFacts
+	seen := l.reroutings.Load() // first: what changes from here on counts next time
 	links, err := l.linkList(ctx)
 	if err != nil {
 		return facts, err
@@ -44,7 +45,7 @@ func (l *Links) host(ctx context.Context) (control.HostFacts, error) {
 	if err != nil {
 		return facts, fmt.Errorf("list policy rules: %w", err)
 	}
-	facts.Routing = routingDigest(links, routes, rules)
+	facts.Routing = routingDigest(links, routes, rules) + seen
 	if facts.PortRange, facts.ReservedPorts, err = l.portSettings(); err != nil {
 		return facts, err
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -43,6 +44,10 @@ type Links struct {
 	applied map[string]applied
 	// clsact holds the ifindexes of interfaces on which we made the clsact qdisc.
 	clsact map[int]bool
+
+	// reroutings counts changes of the routing that were seen. A change that is taken back before anybody looks leaves no other
+	// trace, but the flows that began meanwhile.
+	reroutings atomic.Uint64
 }
 
 var _ control.Links = (*Links)(nil)

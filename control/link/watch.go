@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
@@ -16,7 +18,7 @@ import (
 // watchBuffer holds the events of some ten thousand routes, so that a routing daemon's start does not overrun it.
 const watchBuffer = 4 << 20
 
-// Watch signals changes of the host's links, addresses and routes until ctx ends, when it closes the channel. Signals are
+// Watch signals changes of the host's links, addresses, routes and rules until ctx ends, when it closes the channel. Signals are
 // coalesced; the receiver looks for itself at what changed.
 func (l *Links) Watch(ctx context.Context) (<-chan struct{}, error) {
 	s, err := l.subscribe()
@@ -30,7 +32,8 @@ func (l *Links) Watch(ctx context.Context) (<-chan struct{}, error) {
 
 func (l *Links) subscribe() (*nl.NetlinkSocket, error) {
 	s, err := nl.SubscribeAt(netns.NsHandle(l.ns.fd()), netns.None(), unix.NETLINK_ROUTE,
-		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+		unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to rtnetlink: %w", err)
 	}
@@ -45,7 +48,7 @@ func (l *Links) subscribe() (*nl.NetlinkSocket, error) {
 func (l *Links) watch(ctx context.Context, s *nl.NetlinkSocket, changed chan<- struct{}) {
 	defer close(changed)
 	for ctx.Err() == nil {
-		err := receive(ctx, s, changed)
+		err := l.receive(ctx, s, changed)
 		s.Close()
 		if ctx.Err() != nil {
 			return
@@ -54,6 +57,7 @@ func (l *Links) watch(ctx context.Context, s *nl.NetlinkSocket, changed chan<- s
 		if s = l.resubscribe(ctx); s == nil {
 			return
 		}
+		l.reroutings.Add(1)
 		signal(changed)
 	}
 }
@@ -74,17 +78,29 @@ func (l *Links) resubscribe(ctx context.Context) *nl.NetlinkSocket {
 }
 
 // receive returns when the socket fails, or soon after ctx ended.
-func receive(ctx context.Context, s *nl.NetlinkSocket, changed chan<- struct{}) error {
+func (l *Links) receive(ctx context.Context, s *nl.NetlinkSocket, changed chan<- struct{}) error {
 	stop := context.AfterFunc(ctx, s.Close)
 	defer stop()
 	for {
-		_, _, err := s.Receive()
+		messages, _, err := s.Receive()
 		// An overrun lost events, but the socket goes on.
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return err
 		}
+		if err != nil || slices.ContainsFunc(messages, changesRouting) {
+			l.reroutings.Add(1)
+		}
 		signal(changed)
 	}
+}
+
+// changesRouting: the message is about where packets leave the host, and by which address.
+func changesRouting(m syscall.NetlinkMessage) bool {
+	switch m.Header.Type {
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE, unix.RTM_NEWRULE, unix.RTM_DELRULE:
+		return true
+	}
+	return false
 }
 
 func signal(changed chan<- struct{}) {
