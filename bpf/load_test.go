@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/test/behaviour"
 )
 
 // verifiedBudget is the number of instructions the verifier may walk for one program. Linux 6.1 prunes less and walks up to five times
@@ -18,6 +19,7 @@ const verifiedBudget = 300_000
 // The verifier's work grows with every branch: a program that comes near the kernel's limit of a million instructions does not load
 // on the next kernel.
 func TestVerifierAcceptsAllPrograms(t *testing.T) {
+	behaviour.NeedRoot(t)
 	spec, err := bpf.LoadVethway()
 	if err != nil {
 		t.Fatal(err)

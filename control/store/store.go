@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/control/api"
@@ -143,7 +144,7 @@ func open(path string, readOnly bool) (db *bbolt.DB, err error) {
 	switch {
 	case err == nil:
 		return db, nil
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, locked(path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("open state file: %w", err)
