@@ -48,3 +48,8 @@ func both(spec api.PublishSpec) []api.PublishSpec {
 	t.Protocol, u.Protocol = api.TCP, api.UDP
 	return []api.PublishSpec{t, u}
 }
+
+// publishSpec is a host port that leads to the server of a container.
+func publishSpec(hostPort uint16) api.PublishSpec {
+	return api.PublishSpec{HostPort: hostPort, ContainerPort: serverPort}
+}
