@@ -148,17 +148,16 @@ func matching(c *container, specs []api.PublishSpec) (map[ports.Binding]bool, er
 	if len(specs) == 0 {
 		return nil, api.Errorf(api.InvalidArgument, "no port named").WithHint("see what there is: vethway port ls")
 	}
-	gone := map[ports.Binding]bool{}
+	index := ports.NewIndex(c.bindings())
+	gone := make(map[ports.Binding]bool, len(specs))
 	for _, s := range specs {
-		found := false
-		for _, p := range c.Ports {
-			if ports.Match(s, p.Binding) {
-				gone[p.Binding], found = true, true
-			}
-		}
-		if !found {
+		found := index.Match(s)
+		if len(found) == 0 {
 			return nil, api.Errorf(api.NotFound, "container %s does not publish %s", c.Name, ports.Format(s)).
 				WithHint("see what it does: vethway port ls %s", c.Name)
+		}
+		for _, b := range found {
+			gone[b] = true
 		}
 	}
 	return gone, nil

@@ -268,23 +268,3 @@ func (t *Table) Release(bindings []Binding) {
 		}
 	}
 }
-
-// Match tells whether a spec, as given to unpublish, covers a binding: it does unless it says something else.
-func Match(s api.PublishSpec, b Binding) bool {
-	if cmp.Or(s.Protocol, api.TCP) != b.Protocol || s.HostIP.IsValid() && s.HostIP != b.HostIP {
-		return false
-	}
-	at := int(b.ContainerPort) - int(s.ContainerPort)
-	containers := span(s.ContainerPort, s.ContainerPortEnd)
-	if s.ContainerPort != 0 && (at < 0 || at >= containers) {
-		return false
-	}
-	if s.HostPort == 0 {
-		return true
-	}
-	hosts := span(s.HostPort, s.HostPortEnd)
-	if s.ContainerPort != 0 && containers == hosts {
-		return int(b.HostPort) == int(s.HostPort)+at
-	}
-	return int(b.HostPort) >= int(s.HostPort) && int(b.HostPort) < int(s.HostPort)+hosts
-}
