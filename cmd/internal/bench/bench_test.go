@@ -122,7 +122,7 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 		"format":   {[]string{"run", "-o", "xml"}, `no output format "xml": use table, wide or json`},
 		"both":     {[]string{"run", "--quick", "--full"}, "none of the others can be"},
 		"command":  {[]string{"walk"}, `unknown command "walk"`},
-		"no file":  {[]string{"readme"}, `required flag(s) "in" not set`},
+		"no file":  {[]string{"readme"}, "at least one of the flags in the group [in size] is required"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			io, _, stderr := streams.Test()

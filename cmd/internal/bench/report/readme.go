@@ -14,13 +14,13 @@ const (
 	End   = "<!-- bench:end -->"
 )
 
-// UpdateFile writes the report's table between the markers of a file.
-func (r *Report) UpdateFile(path, baseline string) error {
+// Rewrite changes a file by a function of its text.
+func Rewrite(path string, change func(text string) (string, error)) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("update the benchmark's table: %w", err)
 	}
-	text, err := r.Update(string(data), baseline)
+	text, err := change(string(data))
 	if err != nil {
 		return fmt.Errorf("update the benchmark's table in %s: %w", path, err)
 	}
@@ -36,15 +36,20 @@ func (r *Report) UpdateFile(path, baseline string) error {
 
 // Update returns the text with the report's table between the markers.
 func (r *Report) Update(text, baseline string) (string, error) {
-	before, rest, ok := strings.Cut(text, Begin)
+	return Between(text, Begin, End, r.Markdown(baseline))
+}
+
+// Between returns the text with another body between two markers.
+func Between(text, begin, end, body string) (string, error) {
+	before, rest, ok := strings.Cut(text, begin)
 	if !ok {
-		return "", fmt.Errorf("the line %s is missing", Begin)
+		return "", fmt.Errorf("the line %s is missing", begin)
 	}
-	_, after, ok := strings.Cut(rest, End)
+	_, after, ok := strings.Cut(rest, end)
 	if !ok {
-		return "", fmt.Errorf("the line %s is missing after %s", End, Begin)
+		return "", fmt.Errorf("the line %s is missing after %s", end, begin)
 	}
-	return before + Begin + "\n" + r.Markdown(baseline) + End + after, nil
+	return before + begin + "\n" + body + end + after, nil
 }
 
 // Markdown is the report's table of ratios.

@@ -60,15 +60,15 @@ type Machine struct {
 	Versions map[string]string  `json:"versions"`
 	Sysctls  map[string]string  `json:"sysctls"`
 	Settings Settings           `json:"settings"`
-	Targets  map[string]Setting `json:"targets"`
+	Targets  map[string]Setting `json:"targets,omitempty"`
 }
 
 // Settings is how the run was made.
 type Settings struct {
 	Rounds            int     `json:"rounds"`
-	SampleSeconds     float64 `json:"sample_seconds"`
-	WarmupSeconds     float64 `json:"warmup_seconds"`
-	CongestionControl string  `json:"congestion_control"`
+	SampleSeconds     float64 `json:"sample_seconds,omitempty"`
+	WarmupSeconds     float64 `json:"warmup_seconds,omitempty"`
+	CongestionControl string  `json:"congestion_control,omitempty"`
 }
 
 // Setting is one target as it stood while it was measured.
@@ -91,12 +91,15 @@ func (r *Report) Write(w io.Writer) error {
 }
 
 // Save writes the report to a file.
-func (r *Report) Save(path string) error {
+func (r *Report) Save(path string) error { return SaveTo(path, r.Write) }
+
+// SaveTo makes a file of what a function writes.
+func SaveTo(path string, write func(io.Writer) error) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("save report: %w", err)
 	}
-	if err := r.Write(f); err != nil {
+	if err := write(f); err != nil {
 		f.Close()
 		return err
 	}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vethway/vethway/cmd/internal/bench/size"
+	"github.com/vethway/vethway/cmd/internal/cli/streams"
+)
+
+type sizeOptions struct {
+	cfg     size.Config
+	format  string
+	out     string
+	verbose bool
+}
+
+func newSizeCommand(io *streams.Streams) *cobra.Command {
+	var o sizeOptions
+	cmd := &cobra.Command{
+		Use:   "size",
+		Short: "Measure the daemon: memory, attaching many containers, publishing many ports",
+		Long: `Measure the daemon: how much memory vethwayd takes with many containers and published ports, how long it takes to
+attach them, and how long one request takes that publishes many ports.`,
+		Example: `  vethway-bench size
+  vethway-bench size --containers 500 --more 10000 --out size.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, io) },
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&o.cfg.Containers, "containers", size.DefaultContainers, "containers to attach")
+	flags.IntVar(&o.cfg.Ports, "ports", size.DefaultPorts, "ports to publish by one request, and to have while the memory is read")
+	flags.IntSliceVar(&o.cfg.More, "more", []int{10000, 65000}, "further numbers of ports to publish by one request")
+	flags.IntVar(&o.cfg.Rounds, "rounds", 5, "how often each request is timed")
+	flags.DurationVar(&o.cfg.Settle, "settle", 5*time.Second, "how long the daemon is left alone while its memory is read")
+	flags.StringVarP(&o.format, "output", "o", "table", "table or json")
+	flags.StringVar(&o.out, "out", "", "also save the JSON to this `file`")
+	flags.BoolVarP(&o.verbose, "verbose", "v", false, "say what is being done")
+	return cmd
+}
+
+func (o *sizeOptions) run(cmd *cobra.Command, io *streams.Streams) error {
+	if !slices.Contains([]string{"table", "json"}, o.format) {
+		return fmt.Errorf("no output format %q: use table or json", o.format)
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("network namespaces can only be made by root: try `sudo vethway-bench size`")
+	}
+	level := slog.LevelWarn
+	if o.verbose {
+		level = slog.LevelInfo
+	}
+	o.cfg.Log = slog.New(slog.NewTextHandler(io.Err, &slog.HandlerOptions{Level: level}))
+	rep, err := size.Run(cmd.Context(), o.cfg)
+	if err != nil {
+		return err
+	}
+	if o.out != "" {
+		err = rep.Save(o.out)
+	}
+	if o.format == "json" {
+		return errors.Join(err, rep.Write(io.Out))
+	}
+	return errors.Join(err, rep.WriteText(io.Out))
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package size
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/vethway/vethway/cmd/internal/bench/report"
+)
+
+func sample() *Report {
+	return &Report{
+		Machine: report.Machine{Kernel: "6.18", CPU: "Test CPU", Cores: 2, Time: "now", Settings: report.Settings{Rounds: 3}},
+		Results: []Result{
+			{Name: "attach", What: "attach 100 containers, one request each", Unit: "s", Median: 12, Min: 3, Max: 13, Budget: 10},
+			{Name: "publish", What: "publish 10,000 ports by one request of the API", Unit: "ms", Median: 187, Min: 170.4, Max: 201},
+		},
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	const table = "| | median | of rounds | budget |\n|---|---:|---:|---:|\n" +
+		"| attach 100 containers, one request each | 12.0 s | 3.00 to 13.0 | 10 s |\n" +
+		"| publish 10,000 ports by one request of the API | 187 ms | 170 to 201 | - |\n" +
+		"\nMedians of 3 rounds. Linux 6.18, Test CPU, 2 cores, now.\n"
+	for name, tc := range map[string]struct{ text, want string }{
+		"replaced":   {"a\n" + Begin + "\nold\n" + End + "\nb\n", "a\n" + Begin + "\n" + table + End + "\nb\n"},
+		"no markers": {"a\nb\n", "a\nb\n"},
+		"no end":     {"a\n" + Begin + "\nb\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := sample().Update(tc.text)
+			if (err != nil) != (tc.want == "") || got != tc.want {
+				t.Errorf("got %q, %v, want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestWriteTextSaysWhatIsOverBudget(t *testing.T) {
+	var out bytes.Buffer
+	if err := sample().WriteText(&out); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	if !strings.HasSuffix(lines[1], "10, exceeded") || strings.Contains(lines[2], "exceeded") {
+		t.Errorf("\n%s", out.String())
+	}
+}
+
+func TestParseResident(t *testing.T) {
+	got, err := parseResident("Name:\tvethwayd\nVmHWM:\t   30000 kB\nVmRSS:\t   21504 kB\n")
+	if err != nil || got != 21504*1024 {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"", "VmRSS:\tmuch\n"} {
+		if _, err := parseResident(bad); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+func TestGrouped(t *testing.T) {
+	for n, want := range map[int]string{7: "7", 1000: "1,000", 65000: "65,000", 1002003: "1,002,003"} {
+		if got := grouped(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	good := Config{Containers: 1, Ports: 1, Rounds: 1}
+	if err := good.check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Config){
+		"no container": func(c *Config) { c.Containers = 0 }, "too many": func(c *Config) { c.Containers = 1001 },
+		"no port": func(c *Config) { c.Ports = 0 }, "more ports than there are": func(c *Config) { c.More = []int{65536} },
+		"no round": func(c *Config) { c.Rounds = 0 },
+	} {
+		c := good
+		change(&c)
+		if c.check() == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package size measures what vethwayd costs and how long its requests take, on a host with many containers and ports.
+package size
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/vethway/vethway/cmd/internal/bench/machine"
+	"github.com/vethway/vethway/cmd/internal/bench/stats"
+	"github.com/vethway/vethway/control/api"
+)
+
+// Config is what Run needs.
+type Config struct {
+	// Containers are attached, and Ports published by one request while the memory is read.
+	Containers, Ports int
+	// More are further numbers of ports to publish by one request.
+	More []int
+	// Rounds is how often each request is timed.
+	Rounds int
+	// Settle is how long the daemon is left alone before its memory is read.
+	Settle time.Duration
+	Log    *slog.Logger
+}
+
+// Budgets for what the defaults measure.
+const (
+	attachBudget  = 10 * time.Second
+	publishBudget = 50 * time.Millisecond
+	memoryBudget  = 60e6 // bytes
+
+	// The budgets hold for this many.
+	DefaultContainers = 100
+	DefaultPorts      = 1000
+)
+
+func (c *Config) check() error {
+	switch {
+	case c.Containers < 1 || c.Containers > 1000:
+		return fmt.Errorf("%d containers: from 1 to 1000 fit a bridge", c.Containers)
+	case c.Rounds < 1:
+		return fmt.Errorf("%d rounds: at least one is needed", c.Rounds)
+	}
+	for _, n := range append([]int{c.Ports}, c.More...) {
+		if n < 1 || n > 65535 {
+			return fmt.Errorf("%d ports: there are from 1 to 65535", n)
+		}
+	}
+	return nil
+}
+
+// Run builds a host in throw-away namespaces, measures a vethwayd of its own there and takes everything down.
+func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	facts, err := machine.Gather(ctx)
+	if err != nil {
+		return nil, err
+	}
+	facts.Settings.Rounds = cfg.Rounds
+	cfg.Log.Info("build", "containers", cfg.Containers)
+	s, err := build(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	r := &Report{Machine: facts}
+	for _, step := range []func(context.Context, *Report) error{s.attachAll, s.memory, s.publishAll} {
+		if err := step(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// attachAll times attaching all containers, one request each, and leaves them attached.
+func (s *site) attachAll(ctx context.Context, r *Report) error {
+	var samples []float64
+	for round := range s.cfg.Rounds {
+		s.cfg.Log.Info("attach", "containers", s.cfg.Containers, "round", round+1)
+		took, err := timed(func() error { return s.attach(ctx) })
+		if err != nil {
+			return err
+		}
+		samples = append(samples, took.Seconds())
+		if round+1 < s.cfg.Rounds {
+			if err := s.detach(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	res := result("attach", fmt.Sprintf("attach %s containers, one request each", grouped(s.cfg.Containers)), "s", samples)
+	if s.cfg.Containers == DefaultContainers {
+		res.Budget = attachBudget.Seconds()
+	}
+	r.Results = append(r.Results, res)
+	return nil
+}
+
+// memory reads how much of the daemon is resident with all containers and ports there.
+func (s *site) memory(ctx context.Context, r *Report) error {
+	specs := s.specs(s.cfg.Ports)
+	if err := s.publish(ctx, specs); err != nil {
+		return err
+	}
+	s.cfg.Log.Info("read memory", "settle", s.cfg.Settle)
+	var samples []float64
+	for range s.cfg.Rounds {
+		if err := sleep(ctx, s.cfg.Settle/time.Duration(s.cfg.Rounds)); err != nil {
+			return err
+		}
+		resident, err := s.resident(ctx)
+		if err != nil {
+			return err
+		}
+		samples = append(samples, resident/1e6)
+	}
+	res := result("memory", fmt.Sprintf("vethwayd resident with %s containers and %s published ports",
+		grouped(s.cfg.Containers), grouped(s.cfg.Ports)), "MB", samples)
+	if s.cfg.Containers == DefaultContainers && s.cfg.Ports == DefaultPorts {
+		res.Budget = memoryBudget / 1e6
+	}
+	r.Results = append(r.Results, res)
+	return s.unpublish(ctx, specs)
+}
+
+// publishAll times publishing by one request, over the API and by the command.
+func (s *site) publishAll(ctx context.Context, r *Report) error {
+	for _, n := range append([]int{s.cfg.Ports}, s.cfg.More...) {
+		specs := s.specs(n)
+		res, err := s.publishRounds(ctx, "publish", n, specs, func() error { return s.publish(ctx, specs) })
+		if err != nil {
+			return err
+		}
+		if n == DefaultPorts {
+			res.Budget = float64(publishBudget.Milliseconds())
+		}
+		r.Results = append(r.Results, res)
+		if s.cli == "" {
+			continue
+		}
+		if res, err = s.publishRounds(ctx, "publish-cli", n, specs, func() error { return s.publishByCLI(ctx, specs) }); err != nil {
+			return err
+		}
+		r.Results = append(r.Results, res)
+	}
+	return nil
+}
+
+func (s *site) publishRounds(ctx context.Context, name string, n int, specs []api.PublishSpec, publish func() error) (Result, error) {
+	by := map[string]string{"publish": "the API", "publish-cli": "the command"}[name]
+	what := fmt.Sprintf("publish %s ports by one request of %s", grouped(n), by)
+	s.cfg.Log.Info(what, "rounds", s.cfg.Rounds)
+	var samples []float64
+	for range s.cfg.Rounds {
+		took, err := timed(publish)
+		if err != nil {
+			return Result{}, fmt.Errorf("%s: %w", what, err)
+		}
+		samples = append(samples, float64(took.Microseconds())/1e3)
+		if err := s.unpublish(ctx, specs); err != nil {
+			return Result{}, err
+		}
+	}
+	return result(name, what, "ms", samples), nil
+}
+
+func result(name, what, unit string, samples []float64) Result {
+	sum := stats.Summarize(samples)
+	return Result{Name: name, What: what, Unit: unit, Median: sum.Median, Min: sum.Min, Max: sum.Max, Samples: samples}
+}
+
+func timed(f func() error) (time.Duration, error) {
+	began := time.Now()
+	err := f()
+	return time.Since(began), err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
