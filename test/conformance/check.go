@@ -44,6 +44,7 @@ func runCase(ctx context.Context, c Case, lab *Lab, f rivals.Family) Result {
 	defer cancel()
 	t := &T{Lab: lab, Family: f, ctx: ctx}
 	lab.reset()
+	before, _ := lab.drops(ctx) // for the note only
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -60,6 +61,9 @@ func runCase(ctx context.Context, c Case, lab *Lab, f rivals.Family) Result {
 	switch {
 	case len(t.failures) > 0:
 		r.Result = Fail
+		if after, err := lab.drops(ctx); err == nil && after.since(before) != "" {
+			r.Note += " (dropped: " + after.since(before) + ")"
+		}
 	case t.skip != "":
 		r.Result, r.Note = NotApplicable, t.skip
 	}
