@@ -74,29 +74,29 @@ func (l *Links) attachClsact(ifindex int, ingress bool, progFD int, name string,
 	return nil
 }
 
-// ensureClsact adds the qdisc unless there is one, and says whether it did.
+// ensureClsact adds the qdisc unless there is one, and says whether it did. That it is ours is noted first: whoever is killed
+// in between must not leave one that nobody knows to be ours.
 func (l *Links) ensureClsact(ifindex int) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.qdiscs.made[ifindex]
+	l.setQdisc(ifindex, true)
 	err := l.h.QdiscAdd(clsact(ifindex))
+	if err == nil {
+		return true, nil
+	}
+	l.setQdisc(ifindex, known)
 	if errors.Is(err, unix.EEXIST) {
 		return false, nil // clsact, or the older ingress qdisc, which has the same filters for ingress
 	}
-	if err != nil {
-		return false, fmt.Errorf("add qdisc clsact: %w", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.clsact[ifindex] = true
-	return true, nil
+	return false, fmt.Errorf("add qdisc clsact: %w", err)
 }
 
-// DetachClsact removes the filter of that name; one that is gone already is no error. The qdisc goes too if this Links made it
-// and nobody has a filter on it. The priority is of no account: the name tells.
+// DetachClsact removes the filter of that name; one that is gone already is no error. The qdisc goes too if we made it and
+// nobody has a filter on it. The priority is of no account: the name tells.
 func (l *Links) DetachClsact(ifindex int, ingress bool, name string, _ uint16) error {
 	filters, err := l.filters(ifindex, ingress)
-	if errors.Is(err, unix.ENODEV) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("detach %s from clsact of interface %d: %w", name, ifindex, err)
 	}
 	for _, f := range filters {
@@ -117,7 +117,12 @@ func (l *Links) DetachClsact(ifindex int, ingress bool, name string, _ uint16) e
 func (l *Links) dropClsact(ifindex int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.clsact[ifindex] {
+	return l.dropEmpty(ifindex)
+}
+
+// dropEmpty is dropClsact for a caller that holds mu.
+func (l *Links) dropEmpty(ifindex int) error {
+	if !l.qdiscs.made[ifindex] {
 		return nil
 	}
 	for _, ingress := range [...]bool{true, false} {
@@ -129,11 +134,11 @@ func (l *Links) dropClsact(ifindex int) error {
 			return nil
 		}
 	}
-	delete(l.clsact, ifindex)
 	err := l.h.QdiscDel(clsact(ifindex))
 	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("delete qdisc clsact: %w", err)
 	}
+	l.setQdisc(ifindex, false)
 	return nil
 }
 

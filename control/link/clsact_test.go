@@ -4,12 +4,19 @@ package link
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/test/behaviour"
+	"github.com/vethway/vethway/test/netlab"
 )
 
 // loadNext loads "return TC_ACT_UNSPEC" by the bare system call: the library that loads programs is not for this package.
@@ -100,4 +107,105 @@ func TestClsact(t *testing.T) {
 	if err := l.DetachClsact(99, true, "vw_from_uplink", 50); err != nil {
 		t.Errorf("detach from an interface that is gone: %v", err)
 	}
+}
+
+// TestClsactRemembersItsQdiscs: another process, after a restart, still tells the qdiscs that we made from those of others.
+func TestClsactRemembersItsQdiscs(t *testing.T) {
+	behaviour.Covers(t, "R11", "-")
+	behaviour.NeedRoot(t)
+	host, dir, prog := newNamespace(t, "host"), t.TempDir(), loadNext(t)
+	for _, dev := range []string{"ours", "theirs", "joined"} {
+		addBridge(t, host, dev)
+	}
+	start := func() *lab {
+		links, err := New(Config{Namespace: host.Path(), StateDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &lab{T: t, host: host, Links: links}
+	}
+	end := func(l *lab) {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	l := start()
+	l.run(host, "tc qdisc add dev theirs clsact")
+	for _, dev := range []string{"ours", "theirs", "joined"} {
+		if err := l.AttachClsact(index(l, dev), true, prog, "vw_from_uplink", 50); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end(l)
+
+	l = start()
+	l.run(host, "tc filter add dev joined egress pref 60 protocol all u32 match u32 0 0")
+	for _, dev := range []string{"ours", "theirs", "joined"} {
+		if err := l.DetachClsact(index(l, dev), true, "vw_from_uplink", 50); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.wantNone(host, "tc qdisc show dev ours", "clsact")
+	l.want(host, "tc qdisc show dev theirs", "clsact")
+	l.want(host, "tc qdisc show dev joined", "clsact")
+	end(l)
+
+	// Who used ours beside us is gone: uninstalling removes it. What never was ours stays even then.
+	l = start()
+	l.run(host, "tc filter del dev joined egress pref 60")
+	if err := l.RemoveAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.wantNone(host, "tc qdisc show dev joined", "clsact")
+	l.want(host, "tc qdisc show dev theirs", "clsact")
+	end(l)
+}
+
+// TestClsactForgetsOtherTimes: interface numbers of another boot or namespace, and a damaged file, say nothing.
+func TestClsactForgetsOtherTimes(t *testing.T) {
+	behaviour.NeedRoot(t)
+	host := newNamespace(t, "host")
+	addBridge(t, host, "theirs")
+	boot, err := os.ReadFile(bootIDPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.TrimSpace(string(boot))
+	for name, record := range map[string]string{
+		"boot":      fmt.Sprintf(`{"Boot":"another","Netns":%d,"Interfaces":[1,2]}`, host.Cookie()),
+		"namespace": fmt.Sprintf(`{"Boot":%q,"Netns":%d,"Interfaces":[1,2]}`, id, host.Cookie()+1),
+		"gone":      fmt.Sprintf(`{"Boot":%q,"Netns":%d,"Interfaces":[77]}`, id, host.Cookie()),
+		"damaged":   "{",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, QdiscFile), []byte(record), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l, err := New(Config{Namespace: host.Path(), StateDir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			if len(l.qdiscs.made) != 0 {
+				t.Errorf("it takes %v for ours", l.qdiscs.made)
+			}
+		})
+	}
+}
+
+func addBridge(t *testing.T, ns *netlab.Namespace, name string) {
+	t.Helper()
+	if out, err := ns.Run(t.Context(), "ip", "link", "add", name, "type", "bridge"); err != nil {
+		t.Fatal(err, out)
+	}
+}
+
+func index(l *lab, dev string) int {
+	l.Helper()
+	link, err := l.h.LinkByName(dev)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return link.Attrs().Index
 }

@@ -25,6 +25,8 @@ var ErrForeign = errors.New("interface is not one of vethway's")
 type Config struct {
 	// Namespace is the path of the host's network namespace; empty: that of the thread that calls New.
 	Namespace string
+	// StateDir is where to remember, across restarts, what the kernel cannot tell: see QdiscFile; empty: nowhere.
+	StateDir string
 	// Logger may be nil.
 	Logger *slog.Logger
 }
@@ -42,8 +44,7 @@ type Links struct {
 	// applied is what the last Ensure of an interface set, by the interface's name: what a later Ensure no longer
 	// names is taken away again, while addresses and neighbours that somebody else added stay.
 	applied map[string]applied
-	// clsact holds the ifindexes of interfaces on which we made the clsact qdisc.
-	clsact map[int]bool
+	qdiscs  qdiscs
 
 	// reroutings counts changes of the routing that were seen. A change that is taken back before anybody looks leaves no other
 	// trace, but the flows that began meanwhile.
@@ -71,7 +72,11 @@ func New(cfg Config) (*Links, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Links{ns: ns, h: h, log: log, applied: map[string]applied{}, clsact: map[int]bool{}}, nil
+	l := &Links{ns: ns, h: h, log: log, applied: map[string]applied{}}
+	if err := l.openQdiscs(cfg.StateDir); err != nil {
+		return nil, join(err, l.Close())
+	}
+	return l, nil
 }
 
 // Close releases the namespace. Interfaces stay as they are.

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RemoveAll deletes every bridge and veth of ours, for uninstalling: ports before bridges, and as many as it can.
+// RemoveAll deletes every bridge and veth of ours, for uninstalling: ports before bridges, and as many as it can. Qdiscs that we made
+// on other interfaces go as well, unless somebody came to use them.
 func (l *Links) RemoveAll(ctx context.Context) error {
 	links, err := l.linkList(ctx)
 	if err != nil {
@@ -30,5 +31,5 @@ func (l *Links) RemoveAll(ctx context.Context) error {
 			l.forget(link.Attrs().Name)
 		}
 	}
-	return join(errs...)
+	return join(append(errs, l.dropQdiscs())...)
 }

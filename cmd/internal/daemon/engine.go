@@ -42,7 +42,7 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 		return fmt.Errorf("open the state: %w", err)
 	}
 	e.closers = append(e.closers, db)
-	links, err := link.New(link.Config{Namespace: c.Namespace, Logger: log})
+	links, err := link.New(link.Config{Namespace: c.Namespace, StateDir: c.StateDir, Logger: log})
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,11 @@ func Uninstall(ctx context.Context, cfg Config) error {
 		// The state stays, so that the next attempt, or a daemon, still knows what there is.
 		return fmt.Errorf("uninstall: %w", err)
 	}
-	return errors.Join(removeFiles(filepath.Join(cfg.StateDir, stateFile), filepath.Join(cfg.StateDir, lockFile)), removeEmpty(cfg.StateDir))
+	var files []string
+	for _, base := range []string{stateFile, link.QdiscFile, lockFile} {
+		files = append(files, filepath.Join(cfg.StateDir, base))
+	}
+	return errors.Join(removeFiles(files...), removeEmpty(cfg.StateDir))
 }
 
 func lockForRemoval(cfg Config) (unlock func(), err error) {
@@ -67,7 +71,7 @@ func lockForRemoval(cfg Config) (unlock func(), err error) {
 
 // removeKernelObjects takes programs off before the interfaces that they are attached to, and pins last.
 func removeKernelObjects(ctx context.Context, cfg Config, log *slog.Logger) error {
-	links, err := link.New(link.Config{Namespace: cfg.Namespace, Logger: log})
+	links, err := link.New(link.Config{Namespace: cfg.Namespace, StateDir: cfg.StateDir, Logger: log})
 	if err != nil {
 		return err
 	}
