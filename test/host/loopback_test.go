@@ -3,7 +3,6 @@
 package host
 
 import (
-	"context"
 	"net/netip"
 	"testing"
 
@@ -38,52 +37,30 @@ func TestPublishedOnLoopback(t *testing.T) {
 // reach the publisher, and nobody may answer.
 func (l lab) forgesLoopback(a family, p uint16) {
 	l.Helper()
-	ear, err := netlab.OpenPacket(l.at("c1"), "eth0")
-	l.must(err)
-	defer ear.Close()
+	ear := l.newWire("c1")
 	for _, from := range []struct {
-		name  string
-		src   netip.Addr
-		entry string // the host's interface that the frame is addressed to
+		name string
+		src  netip.Addr
 	}{
-		{"R", a.remote, "eth0"},
-		{"c2", a.c2, l.bridgeOf("one")},
+		{"R", a.remote},
+		{"c2", a.c2},
 	} {
-		s, err := netlab.OpenPacket(l.at(from.name), "eth0")
-		l.must(err)
-		defer s.Close()
-		entry, err := l.topo.Host.Link(from.entry)
-		l.must(err)
+		w := l.newWire(from.name)
 		src, dst := port(from.src, 4444), port(a.loopback, p)
 		for _, packet := range [][]byte{
 			netlab.TCPPacket(src, dst, netlab.SYN, 1, 0, nil),
 			netlab.UDPPacket(src, dst, []byte("who\n")),
 		} {
-			l.must(s.Send(netlab.IPFrame(entry.MAC, s.MAC(), packet)))
+			w.send(packet)
 		}
-		ctx, cancel := context.WithTimeout(l.Context(), silence)
-		defer cancel()
-		answers, err := s.Collect(ctx, func(f netlab.Frame) bool {
-			ip, ok := f.IP()
-			return ok && !f.Outgoing && ip.Dst == src
-		})
-		l.must(err)
-		if len(answers) > 0 {
+		if answers := w.all(silence, func(ip netlab.IPInfo) bool { return ip.Dst == src }); len(answers) > 0 {
 			l.Errorf("forged frames of %s for %s were answered", from.name, dst)
 		}
 	}
 	// The ear hears what arrives: the host's own question.
 	l.ask(l.at("H"), "udp", port(a.loopback, p), netlab.WhoAmIOptions{})
-	ctx, cancel := context.WithTimeout(l.Context(), silence)
-	defer cancel()
-	frames, err := ear.Collect(ctx, func(f netlab.Frame) bool {
-		ip, ok := f.IP()
-		return ok && !f.Outgoing && ip.Dst.Port() == serverPort
-	})
-	l.must(err)
 	heard := false
-	for _, f := range frames {
-		ip, _ := f.IP()
+	for _, ip := range ear.all(silence, func(ip netlab.IPInfo) bool { return ip.Dst.Port() == serverPort }) {
 		heard = heard || ip.Src.Addr() == a.gateway1
 		if ip.Src.Port() == 4444 {
 			l.Errorf("a forged packet from %s reached the container", ip.Src)
@@ -92,12 +69,4 @@ func (l lab) forgesLoopback(a family, p uint16) {
 	if !heard {
 		l.Error("nothing of the host's own was heard in c1")
 	}
-}
-
-// bridgeOf is the name of a network's bridge.
-func (l lab) bridgeOf(network string) string {
-	l.Helper()
-	n, err := l.api.Network(l.Context(), network)
-	l.must(err)
-	return n.Bridge
 }

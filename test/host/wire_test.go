@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vethway/vethway/test/netlab"
@@ -24,16 +25,30 @@ func (l lab) newWire(where string) *wire {
 	socket, err := netlab.OpenPacket(l.at(where), "eth0")
 	l.must(err)
 	l.Cleanup(func() { socket.Close() })
-	dev := "eth0"
+	gateway := ipv4().host
 	switch where {
 	case "c1", "c2":
-		dev = l.bridgeOf("one")
+		gateway = ipv4().gateway1
 	case "d1":
-		dev = l.bridgeOf("two")
+		gateway = ipv4().gateway2
 	}
-	next, err := l.topo.Host.Link(dev)
+	return &wire{l, socket, l.linkWith(gateway)}
+}
+
+// linkWith is the host's interface that has an address.
+func (l lab) linkWith(a netip.Addr) netlab.Link {
+	l.Helper()
+	links, err := l.topo.Host.Links()
 	l.must(err)
-	return &wire{l, socket, next}
+	for _, link := range links {
+		addrs, err := l.topo.Host.Addrs(link.Name)
+		l.must(err)
+		if slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			return link
+		}
+	}
+	l.Fatalf("no interface of the host has %s", a)
+	return netlab.Link{}
 }
 
 func (w *wire) send(packet []byte) {

@@ -94,6 +94,17 @@ func (l *Lab) flags() []string {
 
 // Restart starts the daemon, which must not run, and waits until it answers.
 func (l *Lab) Restart(ctx context.Context) error {
+	if err := l.Launch(ctx); err != nil {
+		return err
+	}
+	if err := l.ready(ctx); err != nil {
+		return fmt.Errorf("start vethwayd: %w\n%s", err, l.Log())
+	}
+	return nil
+}
+
+// Launch starts the daemon, which must not run, and waits for nothing.
+func (l *Lab) Launch(ctx context.Context) error {
 	if l.process != nil {
 		return errors.New("start vethwayd: it runs already")
 	}
@@ -104,9 +115,6 @@ func (l *Lab) Restart(ctx context.Context) error {
 		return fmt.Errorf("start vethwayd: %w", err)
 	}
 	l.process = p
-	if err := l.ready(ctx); err != nil {
-		return fmt.Errorf("start vethwayd: %w\n%s", err, l.Log())
-	}
 	return nil
 }
 
