@@ -5,7 +5,7 @@
  * vw_gc: run by the daemon (BPF_PROG_RUN) for each flow that its scan found idle. The scan may be seconds old; whether neither
  * side has been seen since is decided here, next to the delete, so that a session that woke up is not lost.
  */
-#include "lib/flow.h"
+#include "lib/allocate.h"
 
 /* An entry that was made this very second may be half of a session that is just being made. The coarse clock, which a program of
  * this type may not ask, is a tick behind. */
@@ -38,10 +38,14 @@ int vw_gc(struct gc_args *args)
 		return 0;
 	if ((!reply && flow && gc_is_fresh(flow)) || (!flow && reply && gc_is_fresh(reply)))
 		return 0;
-	if (flow && life_end(&flow->slot, life_of(flow->slot, flow->generation)))
+	if (flow && life_end(&flow->slot, life_of(flow->slot, flow->generation))) {
+		flow_uncount(&key, flow);
 		bpf_map_delete_elem(&flows, &key);
-	if (reply && life_end(&reply->slot, life_of(reply->slot, reply->generation)))
+	}
+	if (reply && life_end(&reply->slot, life_of(reply->slot, reply->generation))) {
+		flow_uncount(&reverse, reply);
 		bpf_map_delete_elem(&flows, &reverse);
+	}
 	return 1;
 }
 

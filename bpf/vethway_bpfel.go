@@ -98,6 +98,9 @@ const (
 	VethwayDropReasonDROP_REWRITE          VethwayDropReason = 22
 	VethwayDropReasonDROP_TAIL_CALL        VethwayDropReason = 23
 	VethwayDropReasonDROP_SOURCE_GONE      VethwayDropReason = 24
+	VethwayDropReasonDROP_QUOTA            VethwayDropReason = 25
+	VethwayDropReasonDROP_UNSOLICITED      VethwayDropReason = 26
+	VethwayDropReasonDROP_FILTERED         VethwayDropReason = 27
 )
 
 type VethwayEndpointValue struct {
@@ -118,24 +121,27 @@ const (
 	VethwayFlowActionFLOW_TO_STACK  VethwayFlowAction = 0
 	VethwayFlowActionFLOW_TO_PEER   VethwayFlowAction = 1
 	VethwayFlowActionFLOW_TO_UPLINK VethwayFlowAction = 2
+	VethwayFlowActionFLOW_HELD      VethwayFlowAction = 3
 )
 
 type VethwayFlowDraft struct {
-	_        structs.HostLayout
-	Key      VethwayFlowKey
-	ReplyKey VethwayFlowKey
-	Flow     VethwayFlowValue
-	Reply    VethwayFlowValue
-	First    uint32
-	Size     uint32
-	Start    uint32
-	Stride   uint32
-	CheckUse uint32
-	Wanted   uint16
-	Bind     uint8
-	Bound    uint8
-	Result   int32
-	_        [4]byte
+	_              structs.HostLayout
+	Key            VethwayFlowKey
+	ReplyKey       VethwayFlowKey
+	Flow           VethwayFlowValue
+	Reply          VethwayFlowValue
+	First          uint32
+	Size           uint32
+	Start          uint32
+	Stride         uint32
+	CheckUse       uint32
+	Wanted         uint16
+	Bind           uint8
+	Bound          uint8
+	Result         int32
+	BindSlot       uint32
+	BindGeneration uint32
+	BindNetwork    uint32
 }
 
 type VethwayFlowKey struct {
@@ -182,6 +188,8 @@ type VethwayFlowValue struct {
 	Flags           uint8
 	TcpFlags        uint8
 	Seen            uint32
+	Owner           uint32
+	Pad             uint32
 	Packets         uint64
 	Bytes           uint64
 }
@@ -241,6 +249,23 @@ type VethwayPublishedValue struct {
 	Pad        uint32
 }
 
+type VethwayQuotaValue struct {
+	_       structs.HostLayout
+	Flows   uint32
+	Second  uint32
+	Begun   uint32
+	Told    uint32
+	Refused uint64
+}
+
+type VethwaySettingsValue struct {
+	_        structs.HostLayout
+	Flags    uint32
+	MaxFlows uint32
+	MaxRate  uint32
+	Pad      uint32
+}
+
 type VethwaySocketValue struct {
 	_     structs.HostLayout
 	Peers [8]struct {
@@ -287,11 +312,15 @@ const (
 	VethwayMapCounters         = "counters"
 	VethwayMapDrafts           = "drafts"
 	VethwayMapEndpoints        = "endpoints"
+	VethwayMapEvents           = "events"
 	VethwayMapFlows            = "flows"
 	VethwayMapGenerations      = "generations"
 	VethwayMapNetworks         = "networks"
+	VethwayMapPortFlows        = "port_flows"
 	VethwayMapPortUse          = "port_use"
 	VethwayMapPublished        = "published"
+	VethwayMapQuotas           = "quotas"
+	VethwayMapSettings         = "settings"
 	VethwayMapSockets          = "sockets"
 	VethwayMapUplinks          = "uplinks"
 	VethwayMapVeths            = "veths"
@@ -401,11 +430,15 @@ type VethwayMapSpecs struct {
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
 	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
 	Flows       *ebpf.MapSpec `ebpf:"flows"`
 	Generations *ebpf.MapSpec `ebpf:"generations"`
 	Networks    *ebpf.MapSpec `ebpf:"networks"`
+	PortFlows   *ebpf.MapSpec `ebpf:"port_flows"`
 	PortUse     *ebpf.MapSpec `ebpf:"port_use"`
 	Published   *ebpf.MapSpec `ebpf:"published"`
+	Quotas      *ebpf.MapSpec `ebpf:"quotas"`
+	Settings    *ebpf.MapSpec `ebpf:"settings"`
 	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
 	Uplinks     *ebpf.MapSpec `ebpf:"uplinks"`
 	Veths       *ebpf.MapSpec `ebpf:"veths"`
@@ -449,11 +482,15 @@ type VethwayMaps struct {
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Drafts      *ebpf.Map `ebpf:"drafts"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
+	Events      *ebpf.Map `ebpf:"events"`
 	Flows       *ebpf.Map `ebpf:"flows"`
 	Generations *ebpf.Map `ebpf:"generations"`
 	Networks    *ebpf.Map `ebpf:"networks"`
+	PortFlows   *ebpf.Map `ebpf:"port_flows"`
 	PortUse     *ebpf.Map `ebpf:"port_use"`
 	Published   *ebpf.Map `ebpf:"published"`
+	Quotas      *ebpf.Map `ebpf:"quotas"`
+	Settings    *ebpf.Map `ebpf:"settings"`
 	Sockets     *ebpf.Map `ebpf:"sockets"`
 	Uplinks     *ebpf.Map `ebpf:"uplinks"`
 	Veths       *ebpf.Map `ebpf:"veths"`
@@ -467,11 +504,15 @@ func (m *VethwayMaps) Close() error {
 		m.Counters,
 		m.Drafts,
 		m.Endpoints,
+		m.Events,
 		m.Flows,
 		m.Generations,
 		m.Networks,
+		m.PortFlows,
 		m.PortUse,
 		m.Published,
+		m.Quotas,
+		m.Settings,
 		m.Sockets,
 		m.Uplinks,
 		m.Veths,

@@ -56,6 +56,15 @@ func descriptors() []descriptor {
 		{bpf.VethwayMapPortUse, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return arrayDecoder(m, bpf.VethwayMapPortUse, portRow, parsePortKey)
 		}},
+		{bpf.VethwayMapPortFlows, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return arrayDecoder(m, bpf.VethwayMapPortFlows, portFlowsRow, parsePortKey)
+		}},
+		{bpf.VethwayMapQuotas, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapQuotas, quotasWire(), quotaRow, parseNumber)
+		}},
+		{bpf.VethwayMapSettings, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapSettings, settingsWire(), settingsRow, parseNumber)
+		}},
 		{bpf.VethwayMapGenerations, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return arrayDecoder(m, bpf.VethwayMapGenerations, generationRow, parseNumber)
 		}},
@@ -63,6 +72,8 @@ func descriptors() []descriptor {
 		{IncarnationsName, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return tableDecoder(m, IncarnationsName, incarnationsWire(), incarnationRow, parseNumber)
 		}},
+		// Events are read once, by the daemon.
+		{bpf.VethwayMapEvents, false, nil},
 		// What a socket of the host asked for is stored with the socket: the kernel lists it by socket only.
 		{bpf.VethwayMapSockets, false, nil},
 	}

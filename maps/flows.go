@@ -40,11 +40,13 @@ const (
 	FlowNATSource
 	FlowFixedSource
 	FlowByStack
+	FlowPorts
+	FlowOpens
 )
 
 // Names of the flags that are set.
 func (f FlowFlags) Names() []string {
-	return bitNames(uint32(f), "reply", "nat-source", "fixed-source", "by-stack")
+	return bitNames(uint32(f), "reply", "nat-source", "fixed-source", "by-stack", "ports", "opens")
 }
 
 // Bits of a TCP header's flags (RFC 9293 section 3.1).
@@ -72,6 +74,7 @@ type Flow struct {
 	Flags              FlowFlags
 	TCPFlags           uint8
 	Seen               uint32 // CLOCK_MONOTONIC seconds
+	Owner              uint32 // slot of the endpoint whose quota it counts against; 0: none
 	Packets, Bytes     uint64
 }
 
@@ -97,7 +100,7 @@ func toFlow(v Flow) bpf.VethwayFlowValue {
 		Slot: v.Slot, Generation: v.Generation, RouteGeneration: v.RouteGeneration,
 		NextHop: toAddr(v.NextHop), Dmac: v.DMAC, Smac: v.SMAC, Mtu: v.MTU, Network: v.Network,
 		Kind: bpf.VethwayFlowKind(v.Kind), Action: bpf.VethwayFlowAction(v.Action), Flags: uint8(v.Flags), TcpFlags: v.TCPFlags,
-		Seen: v.Seen, Packets: v.Packets, Bytes: v.Bytes,
+		Seen: v.Seen, Owner: v.Owner, Packets: v.Packets, Bytes: v.Bytes,
 	}
 }
 
@@ -108,7 +111,7 @@ func fromFlow(v bpf.VethwayFlowValue) Flow {
 		Slot: v.Slot, Generation: v.Generation, RouteGeneration: v.RouteGeneration,
 		NextHop: fromOptional(v.NextHop), DMAC: v.Dmac, SMAC: v.Smac, MTU: v.Mtu, Network: v.Network,
 		Kind: FlowKind(v.Kind), Action: uint8(v.Action), Flags: FlowFlags(v.Flags), TCPFlags: v.TcpFlags,
-		Seen: v.Seen, Packets: v.Packets, Bytes: v.Bytes,
+		Seen: v.Seen, Owner: v.Owner, Packets: v.Packets, Bytes: v.Bytes,
 	}
 }
 

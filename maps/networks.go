@@ -30,11 +30,12 @@ const (
 	NetworkNoICC
 	NetworkMasquerade4
 	NetworkMasquerade6
+	NetworkAnyRemote
 )
 
 // Names of the flags that are set.
 func (f NetworkFlags) Names() []string {
-	return bitNames(uint32(f), "internal", "no-icc", "masquerade4", "masquerade6")
+	return bitNames(uint32(f), "internal", "no-icc", "masquerade4", "masquerade6", "any-remote")
 }
 
 func networksWire() wire[uint32, Network] {

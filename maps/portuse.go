@@ -13,6 +13,9 @@ import (
 // PortUse says for each port of TCP, of UDP and of all other protocols together what uses it.
 type PortUse struct{ Array }
 
+// PortFlows says for each such port how many sessions have it as their translated source.
+type PortFlows struct{ Array }
+
 // The PORT_* bits of bpf/lib/maps.h. The daemon is the only writer of PortPublished; PortHost is also set by the
 // programs that see sockets of the host bind.
 const (
@@ -49,6 +52,14 @@ func portRow(index, value uint32) Row {
 		{"port", uint16(index)},
 		{"proto", portProtocol(index)},
 		{"use", bitNames(value, "published", "host")},
+	}
+}
+
+func portFlowsRow(index, value uint32) Row {
+	return Row{
+		{"port", uint16(index)},
+		{"proto", portProtocol(index)},
+		{"flows", value},
 	}
 }
 

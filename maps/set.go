@@ -24,6 +24,9 @@ type Set struct {
 	Uplinks      *Uplinks
 	PortUse      *PortUse
 	Generations  *Generations
+	PortFlows    *PortFlows
+	Quotas       *Quotas
+	Settings     *SettingsTable
 	Counters     *Counters
 	Incarnations *Incarnations
 	Names        Names
@@ -49,6 +52,9 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 		Uplinks:      table(all, bpf.VethwayMapUplinks, uplinksWire()),
 		PortUse:      &PortUse{array(all, bpf.VethwayMapPortUse)},
 		Generations:  &Generations{array(all, bpf.VethwayMapGenerations)},
+		PortFlows:    &PortFlows{array(all, bpf.VethwayMapPortFlows)},
+		Quotas:       table(all, bpf.VethwayMapQuotas, quotasWire()),
+		Settings:     table(all, bpf.VethwayMapSettings, settingsWire()),
 		Counters:     &Counters{all[bpf.VethwayMapCounters]},
 		Incarnations: table(all, IncarnationsName, incarnationsWire()),
 		Names:        names,

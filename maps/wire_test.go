@@ -158,6 +158,8 @@ func TestSizesAgreeWithTheObject(t *testing.T) {
 		bpf.VethwayMapNetworks:  {4, unsafe.Sizeof(bpf.VethwayNetworkValue{})},
 		bpf.VethwayMapAddresses: {unsafe.Sizeof(bpf.VethwayAddressKey{}), unsafe.Sizeof(bpf.VethwayAddressValue{})},
 		bpf.VethwayMapUplinks:   {4, unsafe.Sizeof(bpf.VethwayUplinkValue{})},
+		bpf.VethwayMapQuotas:    {4, unsafe.Sizeof(bpf.VethwayQuotaValue{})},
+		bpf.VethwayMapSettings:  {4, unsafe.Sizeof(bpf.VethwaySettingsValue{})},
 		bpf.VethwayMapCounters:  {unsafe.Sizeof(bpf.VethwayCounterKey{}), unsafe.Sizeof(bpf.VethwayCounterValue{})},
 	} {
 		m := spec.Maps[name]
@@ -188,7 +190,9 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"NETWORK_MASQUERADE4": int(NetworkMasquerade4), "NETWORK_MASQUERADE6": int(NetworkMasquerade6),
 		"FLOW_REPLY": int(FlowReply), "FLOW_NAT_SRC": int(FlowNATSource), "FLOW_FIXED_SRC": int(FlowFixedSource),
 		"FLOW_BY_STACK": int(FlowByStack), "PORT_PUBLISHED": PortPublished, "PORT_HOST": PortHost,
-		"PORT_USE_TCP": int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),
+		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens),
+		"SETTING_ANY_REMOTE": int(SettingAnyRemote),
+		"PORT_USE_TCP":       int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),
 	} {
 		if got, ok := defined[name]; !ok || got != value {
 			t.Errorf("%s is %d here, %d (%v) in the header", name, value, got, ok)
@@ -202,7 +206,7 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 }
 
 const knownConstants = "NETWORK_INTERNAL NETWORK_NO_ICC NETWORK_MASQUERADE4 NETWORK_MASQUERADE6 FLOW_REPLY FLOW_NAT_SRC " +
-	"FLOW_FIXED_SRC FLOW_BY_STACK PORT_PUBLISHED PORT_HOST PORT_USE_TCP PORT_USE_UDP PORT_USE_OTHER"
+	"FLOW_FIXED_SRC FLOW_BY_STACK FLOW_PORTS FLOW_OPENS NETWORK_ANY_REMOTE PORT_PUBLISHED PORT_HOST PORT_USE_TCP PORT_USE_UDP PORT_USE_OTHER"
 
 func TestAge(t *testing.T) {
 	for _, tc := range [][3]uint32{{10, 7, 3}, {7, 7, 0}, {7, 8, 0}, {2, 0xfffffffe, 4}} {

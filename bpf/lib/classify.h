@@ -4,7 +4,7 @@
 
 #include "antispoof.h"
 #include "calls.h"
-#include "forward.h"
+#include "refuse.h"
 
 static __always_inline int tail(struct __sk_buff *ctx, enum call call, enum hook hook, __u32 l3)
 {
@@ -89,7 +89,7 @@ static __always_inline int from_container(struct __sk_buff *ctx)
 	parsed = packet_parse(ctx, &pkt, ETH_HLEN);
 	if (parsed < 0)
 		return parsed;
-	if (!parsed && !pkt.flags) {
+	if (!parsed && !(pkt.flags & PACKET_ICMP_ERROR)) {
 		flow = flow_find(&pkt.key);
 		/* The entry's source address was checked when it was made; that it comes from that container now, the interface says. */
 		if (flow && flow->iif == ctx->ifindex) {
@@ -122,6 +122,7 @@ static __always_inline int flow_reroute(struct __sk_buff *ctx, const struct pack
 
 		flow_key_of_pair(&pair, key, flow);
 		bpf_map_delete_elem(&flows, &pair);
+		flow_uncount(key, flow);
 		bpf_map_delete_elem(&flows, key);
 		return -DROP_SOURCE_GONE;
 	}
@@ -248,10 +249,92 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 	draft->first = pool_first;
 	draft->size = pool_last - pool_first + 1;
 	draft->check_use = 1;
+	if (pkt->flags || pkt->key.proto == IPPROTO_SCTP) {
+		/* By address alone: one container for each destination. SCTP's checksum would have to be made anew for another port. */
+		draft->bound = 1;
+		return 0;
+	}
 	draft->bind = pkt->key.proto != IPPROTO_TCP;
 	if (!port_in_pool(draft->wanted))
 		draft->wanted = 0;
 	return 0;
+}
+
+/*
+ * A container sends to another one's external endpoint (RFC 4787 REQ-9): both are seen with their external endpoints. Unless the
+ * other's network lets everybody in, it has to have sent this way first.
+ */
+static __always_inline int new_hairpin_mapped(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
+					      const struct binding_value *binding, struct flow_draft *draft)
+{
+	struct endpoint_value *target, *self;
+	struct network_value *network;
+	__u32 id = binding->network;
+
+	if (!(veth->flags & (pkt->v6 ? NETWORK_MASQUERADE6 : NETWORK_MASQUERADE4)))
+		return ROUTE_STACK;
+	target = bpf_map_lookup_elem(&endpoints, &binding->addr);
+	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
+	network = bpf_map_lookup_elem(&networks, &id);
+	if (!target || !self || !network)
+		return -DROP_UNKNOWN_ENDPOINT;
+	draft->flow.kind = draft->reply.kind = FLOW_HAIRPIN;
+	draft->flow.n_src = pkt->key.dst;
+	draft->flow.n_dst = binding->addr;
+	draft->flow.n_dport = binding->port;
+	draft->flow.slot = draft->reply.slot = binding->slot;
+	draft->flow.generation = draft->reply.generation = binding->generation;
+	draft->flow.iif = ctx->ifindex;
+	draft->reply.iif = target->ifindex;
+	draft->flow.network = draft->reply.network = target->network;
+	draft->flow.flags = FLOW_NAT_SRC;
+	flow_set_peer(&draft->flow, target);
+	flow_set_peer(&draft->reply, self);
+	if (!(network->flags & NETWORK_ANY_REMOTE)) {
+		draft->flow.action = FLOW_HELD;
+		draft->reply.flags = FLOW_OPENS;
+	}
+	draft->wanted = port_in_pool(pkt->key.sport) ? pkt->key.sport : 0;
+	draft->first = pool_first;
+	draft->size = pool_last - pool_first + 1;
+	draft->check_use = 1;
+	draft->bind = 1;
+	return 0;
+}
+
+/* To an address of the host's own. */
+static __always_inline int new_local(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
+				     const struct address_value *to, struct flow_draft *draft)
+{
+	struct published_value *port;
+	struct binding_value *binding;
+
+	if (veth->flags & NETWORK_INTERNAL)
+		return to->network == veth->network ? ROUTE_STACK : -DROP_INTERNAL;
+	if (pkt->flags || addr_is_loopback(&pkt->key.dst))
+		return ROUTE_STACK;
+	port = published_find(pkt);
+	if (port && addr_is4(&port->target) != pkt->v6)
+		return new_hairpin(ctx, pkt, veth, port, draft);
+	if (!port_in_pool(pkt->key.dport))
+		return ROUTE_STACK;
+	if (pkt->key.proto == IPPROTO_TCP)
+		return packet_is_syn(pkt) && port_is_mapped(pkt) ? -DROP_UNSOLICITED : ROUTE_STACK;
+	binding = binding_find(pkt);
+	return binding ? new_hairpin_mapped(ctx, pkt, veth, binding, draft) : ROUTE_STACK;
+}
+
+/* Protocols that are carried by addresses alone, because nothing in them depends on an address: GRE, ESP, IP in IP. */
+static __always_inline bool packet_has_address_only(const struct packet *pkt)
+{
+	switch (pkt->key.proto) {
+	case IPPROTO_IPIP:
+	case IPPROTO_IPV6:
+	case IPPROTO_GRE:
+	case IPPROTO_ESP:
+		return pkt->flags == PACKET_OPAQUE;
+	}
+	return false;
 }
 
 /* 0: the draft is filled. ROUTE_STACK: the host's own business. Or -DROP_*. */
@@ -259,18 +342,12 @@ static __always_inline int new_flow_classify(struct __sk_buff *ctx, struct packe
 					     struct flow_draft *draft)
 {
 	struct address_value *to = address_find(&pkt->key.dst);
-	struct published_value *port;
 
-	if (to && to->kind == ADDRESS_LOCAL) {
-		if (veth->flags & NETWORK_INTERNAL)
-			return to->network == veth->network ? ROUTE_STACK : -DROP_INTERNAL;
-		if (pkt->flags)
-			return ROUTE_STACK;
-		port = published_find(pkt);
-		if (!port || addr_is4(&port->target) == pkt->v6 || addr_is_loopback(&pkt->key.dst))
-			return ROUTE_STACK;
-		return new_hairpin(ctx, pkt, veth, port, draft);
-	}
+	draft->flow.owner = draft->bind_slot = veth->slot;
+	draft->bind_generation = veth->generation;
+	draft->bind_network = veth->network;
+	if (to && to->kind == ADDRESS_LOCAL)
+		return new_local(ctx, pkt, veth, to, draft);
 	if (to && to->kind == ADDRESS_SUBNET)
 		return to->network == veth->network ? ROUTE_STACK : -DROP_ISOLATED;
 	/* A unicast frame does not make it anybody else's: the stack knows. */
@@ -282,7 +359,7 @@ static __always_inline int new_flow_classify(struct __sk_buff *ctx, struct packe
 		return -DROP_FRAGMENT;
 	if (pkt->flags & PACKET_ICMP_ERROR)
 		return -DROP_NO_FLOW;
-	if (pkt->flags)
+	if (pkt->flags && !packet_has_address_only(pkt))
 		return -DROP_PROTOCOL;
 	if (!packet_may_begin(pkt))
 		return -DROP_NO_FLOW;
@@ -306,25 +383,27 @@ static __always_inline int new_flow(struct __sk_buff *ctx)
 	if (!veth || !draft)
 		return -DROP_UNKNOWN_ENDPOINT;
 	flow = bpf_map_lookup_elem(&flows, &pkt.key);
-	if (flow && !pkt.flags && !flow_is_live(flow)) {
+	if (flow && !flow_is_live(flow)) {
 		flow_delete_stale(&pkt.key, flow);
 		flow = NULL;
 	}
-	if (flow && !pkt.flags && flow->iif == ctx->ifindex && flow->action == FLOW_TO_UPLINK) {
+	/* A session stays with who carries it. */
+	if (flow && flow->flags & FLOW_BY_STACK)
+		return PASS;
+	if (flow && flow->iif == ctx->ifindex && flow->action == FLOW_TO_UPLINK) {
 		ret = flow_reroute(ctx, &pkt, &pkt.key, flow, veth->bridge);
+		if (ret)
+			return ret < 0 ? ret : PASS;
 	} else {
 		__builtin_memset(draft, 0, sizeof(*draft));
 		draft->key = pkt.key;
 		ret = new_flow_classify(ctx, &pkt, veth, draft);
-		if (!ret)
-			ret = flow_insert(draft);
-		else if (ret == ROUTE_STACK)
-			return PASS;
+		if (ret)
+			return ret < 0 ? ret : PASS;
+		ret = flow_insert(draft);
+		if (ret < 0)
+			return refuse(ctx, &pkt, veth, ret);
 	}
-	if (ret < 0)
-		return ret;
-	if (ret == ROUTE_STACK && flow)
-		return PASS;
 	flow = flow_find(&pkt.key);
 	if (!flow || flow->iif != ctx->ifindex)
 		return -DROP_NO_FLOW;

@@ -39,4 +39,7 @@ enum drop_reason {
 	DROP_REWRITE,	       /* a packet could not be rewritten half-way */
 	DROP_TAIL_CALL,	       /* the program set is incomplete */
 	DROP_SOURCE_GONE,      /* the flow's masquerade address is not the route's any more */
+	DROP_QUOTA,	       /* the container has, or begins, more flows than it may (RFC 6888 REQ-4, REQ-5) */
+	DROP_UNSOLICITED,      /* a TCP SYN to a NAT port: an answer would break a simultaneous open (RFC 5382 REQ-4) */
+	DROP_FILTERED,	       /* to another container's mapping, which has not sent there (RFC 4787 REQ-8, REQ-9) */
 };

@@ -76,7 +76,7 @@ static __always_inline int packet_rewrite(struct __sk_buff *ctx, const struct pa
 	} else {
 		rewrite_ipv4(start, flow, ttl_step);
 	}
-	if (flow->port_diff) {
+	if (flow->flags & FLOW_PORTS) {
 		l4 = packet_at(ctx, pkt->l4, 8);
 		if (!l4)
 			return -DROP_REWRITE;
@@ -127,6 +127,19 @@ static __always_inline int forward_refuse(struct __sk_buff *ctx, const struct pa
 	return packet_rewrite(ctx, pkt, flow, 0, false);
 }
 
+/* The container behind this entry has sent: from now on the other side may, too. */
+static __always_inline void flow_open(const struct packet *pkt, struct flow_value *flow)
+{
+	struct flow_value *pair;
+	struct flow_key key;
+
+	flow->flags &= ~FLOW_OPENS;
+	flow_key_of_pair(&key, &pkt->key, flow);
+	pair = bpf_map_lookup_elem(&flows, &key);
+	if (pair && pair->action == FLOW_HELD)
+		pair->action = FLOW_TO_PEER;
+}
+
 /* Sends a packet of a live flow on its way. */
 static __always_inline int flow_forward(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow,
 					bool from_container)
@@ -136,6 +149,10 @@ static __always_inline int flow_forward(struct __sk_buff *ctx, const struct pack
 
 	if (action == FLOW_TO_UPLINK && flow->route_generation != generation_of(SLOT_ROUTES))
 		return FORWARD_REROUTE;
+	if (action == FLOW_HELD)
+		return -DROP_FILTERED;
+	if (flow->flags & FLOW_OPENS)
+		flow_open(pkt, flow);
 	if (action != FLOW_TO_STACK && (pkt->ttl <= 1 || packet_exceeds(ctx, pkt, flow->mtu)))
 		return forward_refuse(ctx, pkt, flow, from_container);
 	if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && flow->tcp_flags & (TCP_FIN | TCP_RST))

@@ -18,27 +18,52 @@ static __always_inline int from_uplink_direct(struct __sk_buff *ctx, const struc
 	return -DROP_DIRECT;
 }
 
+/* Translated by address alone, or with the port as it is: nothing in the ports tells whose it is. */
+static __always_inline bool packet_keeps_ports(const struct packet *pkt)
+{
+	switch (pkt->key.proto) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return false;
+	}
+	return true;
+}
+
+/* May somebody whom no container has sent to be let in? */
+static __always_inline bool any_remote(const struct packet *pkt)
+{
+	const struct settings_value *setting;
+
+	if (pkt->key.proto != IPPROTO_UDP)
+		return false;
+	setting = settings_get();
+	return setting && setting->flags & SETTING_ANY_REMOTE;
+}
+
 static __always_inline int from_uplink(struct __sk_buff *ctx, __u32 l3)
 {
 	struct flow_value *flow;
 	struct packet pkt;
-	bool is_published;
+	bool is_published, is_mapped;
 
 	/* Broken packets, frames for others, broadcast and multicast are the stack's. */
 	if (packet_parse(ctx, &pkt, l3) || ctx->pkt_type != PACKET_HOST)
 		return PASS;
 	if (pkt.flags & PACKET_ICMP_ERROR)
 		return tail(ctx, CALL_ICMP_ERROR, HOOK_FROM_UPLINK, l3);
-	if (pkt.flags)
-		return from_uplink_direct(ctx, &pkt);
 	is_published = port_use_of(pkt.key.proto, pkt.key.dport) & PORT_PUBLISHED;
-	if (is_published || port_in_pool(pkt.key.dport)) {
+	is_mapped = port_in_pool(pkt.key.dport);
+	if (is_published || is_mapped || packet_keeps_ports(&pkt)) {
 		/* Flows first: a container's or the host's own connection may use a published port's number on its side. */
 		flow = flow_find(&pkt.key);
 		if (flow && !flow->iif)
 			return flow_forward(ctx, &pkt, flow, false);
-		if (is_published)
+		if (is_published || (is_mapped && any_remote(&pkt)))
 			return tail(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, l3);
+		if (is_mapped && packet_is_syn(&pkt) && port_is_mapped(&pkt))
+			return -DROP_UNSOLICITED;
 	}
 	return from_uplink_direct(ctx, &pkt);
 }
@@ -72,6 +97,48 @@ static __always_inline bool host_owns_udp(struct __sk_buff *ctx, const struct pa
 	return true;
 }
 
+/* What all that comes in has in common. */
+static __always_inline void new_inbound_draft(const struct packet *pkt, const struct endpoint_value *target,
+					      struct flow_draft *draft)
+{
+	draft->flow.n_src = pkt->key.src;
+	draft->flow.network = draft->reply.network = target->network;
+	flow_set_peer(&draft->flow, target);
+	draft->reply.iif = target->ifindex;
+	draft->reply.action = FLOW_TO_UPLINK;
+	/* Looked up when the container answers: many never do. */
+	draft->reply.route_generation = generation_of(SLOT_ROUTES) - 1;
+	/* Two clients' ports may meet at one container port that is published twice: then the second one gets another. */
+	draft->wanted = pkt->key.sport;
+	draft->bound = pkt->key.proto == IPPROTO_SCTP;
+	draft->first = 1024;
+	draft->size = 65536 - 1024;
+}
+
+/* To a container's mapping, in a network that lets in whoever sends to one (RFC 4787 section 5). */
+static __always_inline int new_inbound_mapped(const struct packet *pkt, struct flow_draft *draft)
+{
+	struct binding_value *binding = binding_find(pkt);
+	struct endpoint_value *target;
+	struct network_value *network;
+	__u32 id;
+
+	if (!binding)
+		return ROUTE_STACK;
+	id = binding->network;
+	network = bpf_map_lookup_elem(&networks, &id);
+	target = bpf_map_lookup_elem(&endpoints, &binding->addr);
+	if (!network || !target || !(network->flags & NETWORK_ANY_REMOTE))
+		return ROUTE_STACK;
+	draft->flow.kind = draft->reply.kind = FLOW_MASQUERADE;
+	draft->flow.n_dst = binding->addr;
+	draft->flow.n_dport = binding->port;
+	draft->flow.slot = draft->reply.slot = binding->slot;
+	draft->flow.generation = draft->reply.generation = binding->generation;
+	new_inbound_draft(pkt, target, draft);
+	return 0;
+}
+
 /* 0: the draft is filled. ROUTE_STACK: not for a container. Or -DROP_*. */
 static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const struct packet *pkt, struct flow_draft *draft)
 {
@@ -86,14 +153,16 @@ static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const str
 	 * wire. */
 	if (!to || to->kind != ADDRESS_LOCAL || addr_is_loopback(&pkt->key.dst))
 		return ROUTE_STACK;
-	port = published_find(pkt);
-	if (!port || addr_is4(&port->target) == pkt->v6)
-		return ROUTE_STACK;
 	if (address_find(&pkt->key.src))
 		return -DROP_SPOOFED_IP;
+	port = published_find(pkt);
+	if (!port)
+		return new_inbound_mapped(pkt, draft);
+	if (addr_is4(&port->target) == pkt->v6)
+		return ROUTE_STACK;
 	if (pkt->key.proto == IPPROTO_TCP) {
 		/* Only a SYN begins: the rest is answered by the stack, or is the host's own connection from an automatic port. */
-		if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
+		if (!packet_is_syn(pkt))
 			return ROUTE_STACK;
 	} else if (host_owns_udp(ctx, pkt)) {
 		return ROUTE_STACK;
@@ -102,21 +171,14 @@ static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const str
 	if (!target)
 		return -DROP_UNKNOWN_ENDPOINT;
 	draft->flow.kind = draft->reply.kind = FLOW_PUBLISHED;
-	draft->flow.n_src = pkt->key.src;
 	draft->flow.n_dst = port->target;
 	draft->flow.n_dport = port->port;
+	/* The checksum of SCTP would have to be made anew. */
+	if (pkt->key.proto == IPPROTO_SCTP && port->port != pkt->key.dport)
+		return -DROP_PROTOCOL;
 	draft->flow.slot = draft->reply.slot = port->slot;
 	draft->flow.generation = draft->reply.generation = port->generation;
-	draft->flow.network = draft->reply.network = target->network;
-	flow_set_peer(&draft->flow, target);
-	draft->reply.iif = target->ifindex;
-	draft->reply.action = FLOW_TO_UPLINK;
-	/* Looked up when the container answers: many never do. */
-	draft->reply.route_generation = generation_of(SLOT_ROUTES) - 1;
-	/* Two clients' ports may meet at one container port that is published twice: then the second one gets another. */
-	draft->wanted = pkt->key.sport;
-	draft->first = 1024;
-	draft->size = 65536 - 1024;
+	new_inbound_draft(pkt, target, draft);
 	return 0;
 }
 
@@ -191,6 +253,8 @@ static __always_inline int new_outbound_draft(struct __sk_buff *ctx, const struc
 	draft->size = pool_last - pool_first + 1;
 	draft->check_use = 1;
 	draft->bind = pkt->key.proto != IPPROTO_TCP;
+	draft->bind_slot = draft->flow.slot;
+	draft->bind_generation = draft->flow.generation;
 	if (!network)
 		return 0;
 	uplink = bpf_map_lookup_elem(&uplinks, &ifindex);

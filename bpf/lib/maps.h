@@ -35,12 +35,15 @@ enum flow_action {
 	FLOW_TO_STACK,	/* rewrite, then on to the stack */
 	FLOW_TO_PEER,	/* rewrite, then into the container behind veth oif */
 	FLOW_TO_UPLINK, /* rewrite, then to next hop through oif */
+	FLOW_HELD,	/* drop until the other side has sent: it has not let this one in yet */
 } __attribute__((packed));
 
 #define FLOW_REPLY 1	 /* flags: this is the answering side's entry */
 #define FLOW_NAT_SRC 2	 /* the source was translated: its reply tuple holds a NAT port */
 #define FLOW_FIXED_SRC 4 /* by an address of the network, not the egress route's */
 #define FLOW_BY_STACK 8	 /* the stack carries the container side of it */
+#define FLOW_PORTS 16	 /* a port is rewritten */
+#define FLOW_OPENS 32	 /* the next packet of this entry lets the other side in: its FLOW_HELD becomes FLOW_TO_PEER */
 
 struct flow_value {
 	struct addr n_src, n_dst; /* rewrite */
@@ -58,8 +61,10 @@ struct flow_value {
 	enum flow_kind kind;
 	enum flow_action action;
 	__u8 flags;
-	__u8 tcp_flags;	      /* all that were seen in this direction since the last SYN */
-	__u32 seen;	      /* CLOCK_MONOTONIC seconds of the last packet of this direction that counts as activity */
+	__u8 tcp_flags; /* all that were seen in this direction since the last SYN */
+	__u32 seen;	/* CLOCK_MONOTONIC seconds of the last packet of this direction that counts as activity */
+	__u32 owner;	/* slot of the endpoint whose quota the session counts against; 0: none, and in the reply's entry */
+	__u32 pad;
 	__u64 packets, bytes; /* this direction's */
 };
 
@@ -105,6 +110,7 @@ struct veth_value {
 #define NETWORK_NO_ICC 2
 #define NETWORK_MASQUERADE4 4
 #define NETWORK_MASQUERADE6 8
+#define NETWORK_ANY_REMOTE 16 /* a mapping lets in whoever sends to it (RFC 4787 section 5: endpoint-independent filtering) */
 
 struct network_value {
 	struct addr gateway4, gateway6; /* all zero: none */
@@ -186,6 +192,35 @@ struct binding_value {
 	__u32 slot, generation;
 };
 
+/* settings: what is the same for all. */
+#define SETTING_ANY_REMOTE 1 /* some network has NETWORK_ANY_REMOTE */
+
+struct settings_value {
+	__u32 flags;	 /* SETTING_* */
+	__u32 max_flows; /* a container may have at the same time; 0: any number */
+	__u32 max_rate;	 /* and begin in a second; 0: any number */
+	__u32 pad;
+};
+
+/* quotas: what a container has begun, by the slot of its endpoint. */
+struct quota_value {
+	__u32 flows;   /* it has now */
+	__u32 second;  /* CLOCK_MONOTONIC seconds of the following two */
+	__u32 begun;   /* flows begun in that second */
+	__u32 told;    /* refusals told by ICMP in that second */
+	__u64 refused; /* for want of quota, port or room, since it was attached */
+};
+
+/* events: a container was refused something. */
+struct event {
+	struct flow_key key; /* of the packet */
+	enum drop_reason reason;
+	__u32 ifindex; /* of the container's host end */
+	__u32 network;
+	__u32 second;  /* CLOCK_MONOTONIC */
+	__u64 refused; /* of the container, in all */
+};
+
 /* The argument of vw_gc_binding: delete the binding of an internal endpoint if no flow was made by it since the scan. */
 struct gc_binding_args {
 	struct binding_key key;
@@ -208,6 +243,23 @@ struct {
 	__type(key, struct flow_key);
 	__type(value, struct flow_value);
 } flows SEC(".maps");
+
+/* Written: daemon. Read: programs on a new flow. Life: always. Size: one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings_value);
+} settings SEC(".maps");
+
+/* Written: programs, daemon (delete). Read: programs on a new flow, CLI. Life: that of the endpoint. Size: one entry an endpoint that sent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct quota_value);
+} quotas SEC(".maps");
 
 /* Written: programs (insert), vw_gc_binding (delete). Read: programs on a new flow. Life: as long as flows hang on it, and the hold-down
  * time after (RFC 6888 REQ-8). Size: two entries for each internal endpoint. */
@@ -285,6 +337,21 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } port_use SEC(".maps");
+
+/* Written: programs. Read: vw_from_uplink and vw_new_flow on a SYN that nobody expects. Life: always. Index: port_use_index(). Value: sessions whose
+ * translated source has that port. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 3 * 65536);
+	__type(key, __u32);
+	__type(value, __u32);
+} port_flows SEC(".maps");
+
+/* Written: programs. Read: daemon. Life: until read. Size: bytes; at most one event a second of each container. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} events SEC(".maps");
 
 /* Written: daemon. Read: programs on every packet of a flow. Life: always. Index 0 counts changes of routes, addresses and links; the
  * others are given to endpoints and published ports, and go up when those go. */

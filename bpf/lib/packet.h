@@ -47,7 +47,7 @@ struct packet {
 };
 
 /* Pointer to len bytes at off, made linear if need be; NULL if the packet ends before. Every earlier pointer is dead afterwards. */
-static __always_inline void *packet_at(struct __sk_buff *ctx, __u32 off, __u32 len)
+static __always_inline void *packet_at(struct __sk_buff *ctx, __u64 off, __u32 len)
 {
 	void *at, *end;
 
@@ -121,6 +121,12 @@ static __always_inline int parse_l4(struct __sk_buff *ctx, struct packet *pkt, _
 		if (!l4 || room < 8)
 			return -DROP_MALFORMED;
 		return parse_icmp(pkt, l4);
+	case IPPROTO_SCTP:
+		l4 = packet_at(ctx, pkt->l4, 12);
+		if (!l4 || room < 12)
+			return -DROP_MALFORMED;
+		pkt->l4_len = 12;
+		break;
 	default:
 		pkt->flags |= PACKET_OPAQUE;
 		return 0;
@@ -220,6 +226,11 @@ static __always_inline int packet_parse(struct __sk_buff *ctx, struct packet *pk
 	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(ctx, pkt);
 	return 1;
+}
+
+static __always_inline bool packet_is_syn(const struct packet *pkt)
+{
+	return (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
 /* Nothing begins with an RST or a FIN, nor with the answer to a ping: out of state, they are dropped. */

@@ -2,7 +2,7 @@
 /* Where a packet leaves the host, says the kernel's FIB (policy rules, source addresses and all); what we keep is its answer. */
 #pragma once
 
-#include "flow.h"
+#include "allocate.h"
 
 struct route {
 	__u32 oif;

@@ -108,7 +108,7 @@ func TestPublishedNot(t *testing.T) {
 			{"directly to an internal network", to(f.container("i1"), 80), bpf.VethwayDropReasonDROP_DIRECT},
 			{"directly to nobody of a subnet", to(f.parse("172.30.1.99", "fd30:1::99"), 80), bpf.VethwayDropReasonDROP_DIRECT},
 			{"ping of the container", f.ping(to(f.container("c1"), 0), 7), bpf.VethwayDropReasonDROP_DIRECT},
-			{"to a port of the pool that nobody has", to(f.host(), 5000), 0},
+			{"to a port of the pool that nobody has", to(f.host(), 23456), 0},
 			{"out of state to the container", with(to(f.container("c1"), 80), rst), bpf.VethwayDropReasonDROP_DIRECT},
 		} {
 			s := step{prog: f.FromUplink, in: c.in, ctx: f.atUplink("eth0"), verdict: next}

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/maps"
 )
 
 // What programs return.
@@ -68,7 +69,8 @@ type step struct {
 	rawOut  []byte  // instead of out
 	hook    hook    // of a drop
 	reason  reason
-	flows   int // entries more, or fewer, in the table than before
+	told    bool // dropped, and the container is told so: the packet has become an ICMP error
+	flows   int  // entries more, or fewer, in the table than before
 }
 
 // run runs a step, checks everything, and returns the result.
@@ -88,7 +90,7 @@ func (w *world) run(t testing.TB, name string, s step) result {
 		t.Errorf("%s: %+d entries in the flow table, want %+d\n%s", name, got, s.flows, w.describe(t))
 	}
 	want := map[bpf.VethwayCounterKey]uint64{}
-	if s.verdict == drop {
+	if s.verdict == drop || s.told {
 		want[bpf.VethwayCounterKey{Hook: s.hook, Reason: s.reason}] = 1
 	}
 	if got := w.dropsSince(t, drops); fmt.Sprint(got) != fmt.Sprint(want) {
@@ -181,8 +183,14 @@ func key(p packet) flowKey {
 // clear forgets all sessions.
 func (w *world) clear(t testing.TB) {
 	t.Helper()
+	for k := range w.flows(t) {
+		for _, port := range []uint16{wire(k.Sport), wire(k.Dport)} {
+			check(t, w.PortFlows.Put(maps.PortIndex(k.Proto, port), uint32(0)))
+		}
+	}
 	emptyMap(t, w.Flows)
 	emptyMap(t, w.Bindings)
+	emptyMap(t, w.Quotas)
 }
 
 func (w *world) describe(t testing.TB) string {

@@ -3,6 +3,7 @@
 package packet
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -27,12 +28,9 @@ func TestFullTable(t *testing.T) {
 			}
 			full := bpf.VethwayDropReasonDROP_TABLE_FULL
 			for range 3 {
-				f.run(t, "a new flow", step{prog: f.FromContainer, in: f.from("c2", f.remote(), 6000, 80), ctx: f.at("c2"),
-					verdict: drop, hook: atContainer, reason: full})
-				f.run(t, "a new flow, hairpin", step{prog: f.FromContainer, in: f.from("c2", f.host(), 6000, 8080), ctx: f.at("c2"),
-					verdict: drop, hook: atContainer, reason: full})
-				f.run(t, "a new flow, without masquerade", step{prog: f.FromContainer, in: f.from("p1", f.remote(), 6000, 80), ctx: f.at("p1"),
-					verdict: drop, hook: atContainer, reason: full})
+				f.run(t, "a new flow", f.refused("c2", f.from("c2", f.remote(), 6000, 80), full))
+				f.run(t, "a new flow, hairpin", f.refused("c2", f.from("c2", f.host(), 6000, 8080), full))
+				f.run(t, "a new flow, without masquerade", f.refused("p1", f.from("p1", f.remote(), 6000, 80), full))
 				f.run(t, "a new flow from outside", step{prog: f.FromUplink, in: f.inbound("eth0", f.remote(), f.host(), 6000, 8080), ctx: f.atUplink("eth0"),
 					verdict: drop, hook: atUplink, reason: full})
 				f.run(t, "a new flow by the stack", step{prog: f.ToUplink, in: f.from("c2", f.remote(), 6001, 80), ctx: f.forwarded("eth0", "c2"),
@@ -52,7 +50,61 @@ func TestFullTable(t *testing.T) {
 	}
 }
 
-// No port left: dropped and counted.
+// refused is a packet of a container that gets nothing, and is told so (RFC 5508 REQ-8).
+func (f family) refused(container string, in packet, why reason) step {
+	ip, code := 20, byte(13)
+	gateway := f.gateway(container)
+	if f.six {
+		ip, code = 40, 1
+	}
+	length := ip + 8
+	if in.proto == tcp {
+		length = ip + 20
+	}
+	kind := map[bool]byte{false: 3, true: 1}[f.six]
+	told := in.quote(gateway, kind, code, length)
+	told.srcMAC, told.dstMAC = in.dstMAC, in.srcMAC
+	if !f.six {
+		told.tos = 0xc0
+	}
+	return step{prog: f.FromContainer, in: in, ctx: f.at(container), verdict: redirect, out: &told, told: true, hook: atContainer, reason: why}
+}
+
+// A container is told of ten refusals in a second; the rest is dropped in silence. Which second it is, nobody knows.
+func TestRefusalsAreLimited(t *testing.T) {
+	eachFamily(t, knobs{poolFirst: 2000, poolLast: 2000}, func(t *testing.T, f family) {
+		for _, proto := range []byte{tcp, udp, f.icmpProto()} {
+			out := f.from("c1", f.remote(), 30000, 80)
+			out.proto = proto
+			if proto == f.icmpProto() {
+				out = f.ping(out, 30000)
+			}
+			f.usePort(t, proto, 2000, portHost)
+			told := 0
+			for range 40 {
+				r, err := run(f.FromContainer, out.bytes(), f.at("c1"))
+				check(t, err)
+				switch r.verdict {
+				case redirect:
+					told++
+					want := f.refused("c1", out, bpf.VethwayDropReasonDROP_NO_PORT).out.bytes()
+					if !bytes.Equal(r.out, want) {
+						t.Fatalf("told %x, want %x", r.out, want)
+					}
+				case drop:
+				default:
+					t.Fatalf("verdict %s", verdictName(r.verdict))
+				}
+			}
+			if told < 10 || told > 20 {
+				t.Errorf("protocol %d: told of %d refusals, want 10 for each of at most two seconds", proto, told)
+			}
+			f.clear(t)
+		}
+	})
+}
+
+// No port left: dropped, counted and told.
 func TestPoolExhausted(t *testing.T) {
 	eachFamily(t, knobs{poolFirst: 2000, poolLast: 2007}, func(t *testing.T, f family) {
 		f.covers(t, "N21")
@@ -74,7 +126,7 @@ func TestPoolExhausted(t *testing.T) {
 			t.Errorf("given: %v", got)
 		}
 		out.sport = 31000
-		f.run(t, "one more", step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_NO_PORT})
+		f.run(t, "one more", f.refused("c1", out, bpf.VethwayDropReasonDROP_NO_PORT))
 		// To another destination the same ports are free.
 		out.dst = f.parse("192.0.2.4", "2001:db8:2::4")
 		r, err := run(f.FromContainer, out.bytes(), f.at("c1"))

@@ -49,6 +49,9 @@ type programs struct {
 
 	Flows       *ebpf.Map `ebpf:"flows"`
 	Bindings    *ebpf.Map `ebpf:"bindings"`
+	PortFlows   *ebpf.Map `ebpf:"port_flows"`
+	Quotas      *ebpf.Map `ebpf:"quotas"`
+	Settings    *ebpf.Map `ebpf:"settings"`
 	Published   *ebpf.Map `ebpf:"published"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
 	Veths       *ebpf.Map `ebpf:"veths"`
@@ -149,7 +152,7 @@ func (w *world) close() {
 	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC, w.GCBinding} {
 		p.Close()
 	}
-	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls} {
+	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.PortFlows, w.Quotas, w.Settings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls} {
 		m.Close()
 	}
 }

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Making and ending sessions. A session is two entries; whoever inserts the reply entry with BPF_NOEXIST owns the reply tuple, and with it
+ * the NAT port: there is no look-up before, so there is no race. A full table refuses; it never evicts (RFC 6888 REQ-11).
+ */
+#pragma once
+
+#include "binding.h"
+#include "quota.h"
+
+#define NAT_TRIES 128
+
+/* 0: reserved. -EEXIST: taken. Anything else: no room. An entry that is stale makes way. */
+static __always_inline int flow_reserve(struct flow_draft *draft)
+{
+	long ret = bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
+	struct flow_value *other;
+
+	if (ret != -EEXIST)
+		return ret;
+	other = bpf_map_lookup_elem(&flows, &draft->reply_key);
+	if (!other || !life_end_if_stale(&other->slot))
+		return -EEXIST;
+	bpf_map_delete_elem(&flows, &draft->reply_key);
+	return bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
+}
+
+/* Gives the reply tuple back, unless the container went away meanwhile and somebody else has it. */
+static __always_inline void flow_unreserve(const struct flow_draft *draft)
+{
+	struct flow_value *reply = bpf_map_lookup_elem(&flows, &draft->reply_key);
+
+	if (reply && life_end(&reply->slot, life_of(draft->reply.slot, draft->reply.generation)))
+		bpf_map_delete_elem(&flows, &draft->reply_key);
+}
+
+static __always_inline bool flow_candidate(const struct flow_draft *draft, __u32 i, __be16 *port)
+{
+	if (i == 0)
+		*port = draft->wanted;
+	else
+		*port = bpf_htons((__u16)(draft->first + (draft->start + i * draft->stride) % draft->size));
+	return *port && !(draft->check_use && port_use_of(draft->key.proto, *port));
+}
+
+static long flow_try_port(__u32 i, void *unused)
+{
+	struct flow_draft *draft = flow_draft_get();
+	__be16 port;
+	int ret;
+
+	if (!draft)
+		return 1;
+	if (draft->bound) {
+		port = draft->wanted;
+	} else {
+		if (i && !draft->size)
+			return 1;
+		if (!flow_candidate(draft, i, &port))
+			return 0;
+		if (draft->bind) {
+			ret = binding_reserve(draft, &port);
+			if (ret == -EEXIST)
+				return 0;
+			if (ret) {
+				draft->result = -DROP_TABLE_FULL;
+				return 1;
+			}
+		}
+	}
+	flow_draft_set_port(draft, port);
+	ret = flow_reserve(draft);
+	if (ret == -EEXIST) {
+		if (!draft->bind)
+			return draft->bound ? 1 : 0;
+		/* A bound port is nobody else's: this very flow is being made by another CPU. */
+		draft->result = 1;
+		return 1;
+	}
+	draft->result = ret ? -DROP_TABLE_FULL : 0;
+	return 1;
+}
+
+/* The reply's entry, which is the reservation, then the other. */
+static __always_inline int flow_insert_pair(struct flow_draft *draft)
+{
+	long ret;
+
+	draft->result = -DROP_NO_PORT;
+	if (draft->bind)
+		binding_use(draft);
+	/* Unguessable where the port is not kept (RFC 6056): random start, random odd stride. */
+	draft->start = bpf_get_prandom_u32() & 0x0fffffff;
+	draft->stride = (bpf_get_prandom_u32() & 0xffff) | 1;
+	if (bpf_loop(NAT_TRIES, flow_try_port, NULL, 0) < 0)
+		return -DROP_NO_PORT;
+	if (draft->result)
+		return draft->result;
+	ret = bpf_map_update_elem(&flows, &draft->key, &draft->flow, BPF_NOEXIST);
+	if (!ret)
+		return 0;
+	flow_unreserve(draft);
+	return ret == -EEXIST ? 1 : -DROP_TABLE_FULL;
+}
+
+/*
+ * Completes and inserts a draft of which the caller has filled key, the addresses, destination port, kind, actions, slots and
+ * interfaces of both sides. 0, or -DROP_*. 1: another CPU was faster; its flow stands under the key.
+ */
+static __always_inline int flow_insert(struct flow_draft *draft)
+{
+	long ret;
+
+	draft->reply_key.src = draft->flow.n_dst;
+	draft->reply_key.dst = draft->flow.n_src;
+	draft->reply_key.sport = draft->flow.n_dport;
+	draft->reply_key.proto = draft->key.proto;
+	draft->reply.n_src = draft->key.dst;
+	draft->reply.n_dst = draft->key.src;
+	draft->reply.n_sport = draft->key.dport;
+	draft->reply.n_dport = draft->key.sport;
+	draft->reply.flags |= FLOW_REPLY;
+	draft->reply.seen = draft->flow.seen = clock_seconds();
+	flow_set_addrs(&draft->key, &draft->flow);
+	flow_set_addrs(&draft->reply_key, &draft->reply);
+	if (draft->flow.owner) {
+		ret = quota_take(draft->flow.owner);
+		if (ret)
+			return ret;
+	}
+	ret = flow_insert_pair(draft);
+	if (!ret)
+		port_flows_add(&draft->key, &draft->flow, 1);
+	else if (draft->flow.owner)
+		quota_give_back(draft->flow.owner);
+	return ret;
+}
+
+/* Deletes a stale session: its own entry, and the other side's unless that has been taken over by a live one. */
+static __always_inline void flow_delete_stale(const struct flow_key *key, struct flow_value *flow)
+{
+	struct flow_key pair_key;
+	struct flow_value *pair;
+
+	if (!life_end_if_stale(&flow->slot))
+		return;
+	flow_key_of_pair(&pair_key, key, flow);
+	flow_uncount(key, flow);
+	bpf_map_delete_elem(&flows, key);
+	pair = bpf_map_lookup_elem(&flows, &pair_key);
+	if (pair && life_end_if_stale(&pair->slot)) {
+		flow_uncount(&pair_key, pair);
+		bpf_map_delete_elem(&flows, &pair_key);
+	}
+}

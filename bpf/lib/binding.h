@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Endpoint-independent mapping: one external port for each internal endpoint, whatever it sends to. */
+#pragma once
+
+#include "draft.h"
+
+static __always_inline bool binding_is_live(const struct binding_value *binding)
+{
+	return generation_of(binding->slot) == binding->generation;
+}
+
+/* Both keys of the binding that a draft needs for its external port. */
+static __always_inline void binding_keys(const struct flow_draft *draft, __be16 port, struct binding_key *inside,
+					 struct binding_key *outside)
+{
+	__builtin_memset(inside, 0, sizeof(*inside));
+	__builtin_memset(outside, 0, sizeof(*outside));
+	inside->addr = draft->key.src;
+	inside->ext = draft->flow.n_src;
+	inside->port = draft->key.sport;
+	inside->proto = outside->proto = draft->key.proto;
+	inside->inside = 1;
+	outside->addr = draft->flow.n_src;
+	outside->port = port;
+}
+
+/* If the internal endpoint has an external port already, that is the draft's only candidate. */
+static __always_inline void binding_use(struct flow_draft *draft)
+{
+	struct binding_key inside, outside;
+	struct binding_value *binding;
+
+	binding_keys(draft, 0, &inside, &outside);
+	binding = bpf_map_lookup_elem(&bindings, &inside);
+	if (!binding)
+		return;
+	if (life_end_if_stale(&binding->slot)) {
+		outside.port = binding->port;
+		bpf_map_delete_elem(&bindings, &inside);
+		binding = bpf_map_lookup_elem(&bindings, &outside);
+		if (binding && life_end_if_stale(&binding->slot))
+			bpf_map_delete_elem(&bindings, &outside);
+		return;
+	}
+	if (!binding_is_live(binding))
+		return;
+	binding->seen = clock_seconds();
+	draft->wanted = binding->port;
+	draft->bound = 1;
+}
+
+/*
+ * Takes an external port for an internal endpoint: the outside entry is the reservation, as the reply entry is for a flow. 0: *port is the
+ * endpoint's (perhaps another one than asked for: another CPU was faster). -EEXIST: somebody else's. Anything else: no room.
+ */
+static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *port)
+{
+	struct binding_value value = {
+		.addr = draft->key.src,
+		.port = draft->key.sport,
+		.network = draft->bind_network,
+		.slot = draft->bind_slot,
+		.generation = draft->bind_generation,
+		.seen = clock_seconds(),
+	};
+	struct binding_key inside, outside;
+	struct binding_value *other;
+	long ret;
+
+	binding_keys(draft, *port, &inside, &outside);
+	ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
+	if (ret == -EEXIST) {
+		other = bpf_map_lookup_elem(&bindings, &outside);
+		if (!other || !life_end_if_stale(&other->slot))
+			return -EEXIST;
+		bpf_map_delete_elem(&bindings, &outside);
+		ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
+	}
+	if (ret)
+		return ret;
+	value.addr = draft->flow.n_src;
+	value.port = *port;
+	ret = bpf_map_update_elem(&bindings, &inside, &value, BPF_NOEXIST);
+	if (!ret)
+		return 0;
+	other = bpf_map_lookup_elem(&bindings, &outside);
+	if (other && life_end(&other->slot, life_of(value.slot, value.generation)))
+		bpf_map_delete_elem(&bindings, &outside);
+	if (ret != -EEXIST)
+		return ret;
+	other = bpf_map_lookup_elem(&bindings, &inside);
+	if (!other || !binding_is_live(other))
+		return -EEXIST;
+	*port = other->port;
+	return 0;
+}
+
+/* Whose the external endpoint is that a packet is addressed to; NULL: nobody's. */
+static __always_inline struct binding_value *binding_find(const struct packet *pkt)
+{
+	struct binding_key outside = { .addr = pkt->key.dst, .port = pkt->key.dport, .proto = pkt->key.proto };
+	struct binding_value *binding = bpf_map_lookup_elem(&bindings, &outside);
+
+	return binding && binding_is_live(binding) ? binding : NULL;
+}

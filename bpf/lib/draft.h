@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A session that is being made. */
+#pragma once
+
+#include "flow.h"
+
+/* Too large for the stack. */
+struct flow_draft {
+	struct flow_key key, reply_key;
+	struct flow_value flow, reply;
+	__u32 first, size, start, stride; /* candidate ports: first + (start + i * stride) % size */
+	__u32 check_use;		  /* candidates must not be published or bound */
+	__be16 wanted;			  /* tried first; 0: none */
+	__u8 bind;			  /* the port is bound to the internal endpoint, for all destinations */
+	__u8 bound;			  /* it is already: there is no other candidate */
+	__s32 result;
+	__u32 bind_slot, bind_generation; /* of the internal endpoint's container */
+	__u32 bind_network;
+};
+
+/* Written and read: one program run. Softirqs are off, and programs do not nest on a CPU between here and the insert. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_draft);
+} drafts SEC(".maps");
+
+static __always_inline struct flow_draft *flow_draft_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&drafts, &zero);
+}
+
+static __always_inline void flow_set_ports(const struct flow_key *key, struct flow_value *flow)
+{
+	flow->port_diff = csum_fold(csum_diff16(key->sport, flow->n_sport) + csum_diff16(key->dport, flow->n_dport));
+	/* Two ports may change and the checksum not. */
+	if (key->sport != flow->n_sport || key->dport != flow->n_dport)
+		flow->flags |= FLOW_PORTS;
+	else
+		flow->port_diff = 0;
+}
+
+static __always_inline void flow_set_addrs(const struct flow_key *key, struct flow_value *flow)
+{
+	flow->addr_diff = 0;
+	if (!addr_equal(&key->src, &flow->n_src) || !addr_equal(&key->dst, &flow->n_dst))
+		flow->addr_diff = csum_diff_addrs(key, &flow->n_src, &flow->n_dst);
+}
+
+static __always_inline void flow_draft_set_port(struct flow_draft *draft, __be16 port)
+{
+	draft->flow.n_sport = port;
+	draft->reply_key.dport = port;
+	draft->flow.flags &= ~FLOW_PORTS;
+	draft->reply.flags &= ~FLOW_PORTS;
+	flow_set_ports(&draft->key, &draft->flow);
+	flow_set_ports(&draft->reply_key, &draft->reply);
+}

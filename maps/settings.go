@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package maps
+
+import (
+	"github.com/vethway/vethway/bpf"
+)
+
+// SettingsTable holds what is the same for all containers, in its only entry.
+type SettingsTable = Table[uint32, Settings]
+
+// SettingsFlags are the SETTING_* bits of bpf/lib/maps.h.
+type SettingsFlags uint32
+
+// SettingAnyRemote is set while some network has NetworkAnyRemote.
+const SettingAnyRemote SettingsFlags = 1
+
+// Settings are what is the same for all containers.
+type Settings struct {
+	Flags    SettingsFlags
+	MaxFlows uint32 // that a container may have at the same time; 0: any number
+	MaxRate  uint32 // and begin in a second; 0: any number
+}
+
+func settingsWire() wire[uint32, Settings] {
+	return codec[uint32, Settings, uint32, bpf.VethwaySettingsValue]{
+		key: same[uint32], unkey: same[uint32],
+		value: func(v Settings) bpf.VethwaySettingsValue {
+			return bpf.VethwaySettingsValue{Flags: uint32(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate}
+		},
+		unvalue: func(v bpf.VethwaySettingsValue) Settings {
+			return Settings{Flags: SettingsFlags(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate}
+		},
+	}
+}
+
+func settingsRow(_ uint32, v Settings) Row {
+	return Row{
+		{"flags", bitNames(uint32(v.Flags), "any-remote")},
+		{"max_flows", v.MaxFlows},
+		{"max_rate", v.MaxRate},
+	}
+}
