@@ -17,9 +17,10 @@ import (
 	"github.com/vethway/vethway/test/rivals"
 )
 
-// How long to wait for what should come, and for what should not.
+// How long to wait for what should come, the same where it is known that it will not, and for what should not come.
 const (
 	patience = 2 * time.Second
+	hurry    = 200 * time.Millisecond
 	silence  = 80 * time.Millisecond
 )
 
@@ -30,6 +31,7 @@ type T struct {
 	Family rivals.Family
 
 	ctx      context.Context
+	patience time.Duration
 	failures []string
 	skip     string
 	cleanups []func()
@@ -39,10 +41,10 @@ type T struct {
 var _ netlab.TB = (*T)(nil)
 
 // runCase runs a case, and returns its result.
-func runCase(ctx context.Context, c Case, lab *Lab, f rivals.Family) Result {
+func runCase(ctx context.Context, c Case, lab *Lab, f rivals.Family, patience time.Duration) Result {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	t := &T{Lab: lab, Family: f, ctx: ctx}
+	t := &T{Lab: lab, Family: f, ctx: ctx, patience: patience}
 	lab.reset()
 	before, _ := lab.drops(ctx) // for the note only
 	done := make(chan struct{})
@@ -169,7 +171,7 @@ func (s *Side) Emit(packets ...[]byte) {
 
 // Try waits for one packet; nil: it did not come.
 func (s *Side) Try(match func(*wire.Packet) bool) *wire.Packet {
-	ctx, cancel := context.WithTimeout(s.t.ctx, patience)
+	ctx, cancel := context.WithTimeout(s.t.ctx, s.t.patience)
 	defer cancel()
 	got, err := s.Wait(ctx, 1, match)
 	if err != nil {
@@ -192,7 +194,7 @@ func (s *Side) Expect(what string, match func(*wire.Packet) bool) *wire.Packet {
 
 // ExpectN waits for n packets.
 func (s *Side) ExpectN(n int, what string, match func(*wire.Packet) bool) []wire.Packet {
-	ctx, cancel := context.WithTimeout(s.t.ctx, patience)
+	ctx, cancel := context.WithTimeout(s.t.ctx, s.t.patience)
 	defer cancel()
 	got, err := s.Wait(ctx, n, match)
 	if err != nil {

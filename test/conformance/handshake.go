@@ -136,7 +136,7 @@ func sockets(t *T) {
 	p := spec().Networks[0].Containers[0].Publish[0]
 	at, err := t.Target.Reach("c1", p, t.Family)
 	t.must(err)
-	seen, err := netlab.WhoAmI(t.Context(), t.Topology.Remote, tcp, at, netlab.WhoAmIOptions{Timeout: patience})
+	seen, err := netlab.WhoAmI(t.Context(), t.Topology.Remote, tcp, at, netlab.WhoAmIOptions{Timeout: t.patience})
 	t.must(err)
 	if seen.Peer.Addr() != t.RemoteAddr() {
 		t.Errorf("R at c1's published port: %s", seen)

@@ -172,7 +172,7 @@ func (t *T) exceeds(side *Side, kind string, src netip.AddrPort, from netip.Addr
 	if err := p.CheckSums(); err != nil {
 		t.Errorf("time exceeded: %v", err)
 	}
-	t.sameQuote("time exceeded", p, sent)
+	t.quotesPart("time exceeded", p, sent)
 }
 
 // lastHopHairpin: by the host's address to another network is a hop too.

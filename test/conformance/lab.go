@@ -34,6 +34,8 @@ type LabConfig struct {
 	UplinkMTU int
 	// NoOffload has the host cut packets to size and fill in checksums before they reach the uplink's wire.
 	NoOffload bool
+	// Own names a lab that is not to be shared with other cases.
+	Own string
 }
 
 // Lab is a target, set up between containers and R.

@@ -16,10 +16,50 @@ func (p Pending) families() []string {
 	return []string{"ipv4", "ipv6"}
 }
 
+// Why cases are pending.
+const (
+	noFragments = "fragments are not translated"
+	noInTooBig  = "an uplink does not forward, so nobody answers"
+	noInTTL     = noInTooBig
+	noExtQuote  = "a quoted packet with extension headers is not looked into"
+)
+
 // pending is the table.
 func pending() []Pending {
 	return []Pending{
-		{Case: "N12 a SYN to a port that nobody has yet", Why: "the host answers with RST"},
-		{Case: "N12 a SYN to a port that is mapped to somebody else's peer", Why: "the host answers with RST"},
+		{"N09 ping answer too big for the container", "", noInTooBig},
+		{"N09 tcp answer too big for the container", "", noInTooBig},
+		{"N09 udp answer too big for the container", "", noInTooBig},
+		{"N09 udp to a published port, too big for the container", "", noInTooBig},
+		{"N09 udp too big for the container without DF is fragmented", "ipv4", noInTooBig},
+		{"N09 udp too big for the uplink without DF is fragmented", "ipv4", noFragments},
+		{"N10 ping answer, in order", "", noFragments},
+		{"N10 ping answer, last first", "", noFragments},
+		{"N10 ping answer, middle first", "", noFragments},
+		{"N10 ping out, in order", "", noFragments},
+		{"N10 ping out, last first", "", noFragments},
+		{"N10 ping out, middle first", "", noFragments},
+		{"N10 sockets, 4000 bytes over udp", "", noFragments},
+		{"N10 sockets, 60000 bytes over udp", "", noFragments},
+		{"N10 sockets, ping of 20000 bytes", "", noFragments},
+		{"N10 udp answer, in order", "", noFragments},
+		{"N10 udp answer, last first", "", noFragments},
+		{"N10 udp answer, middle first", "", noFragments},
+		{"N10 udp out, in order", "", noFragments},
+		{"N10 udp out, last first", "", noFragments},
+		{"N10 udp out, middle first", "", noFragments},
+		{"N10 udp to a published port, in order", "", noFragments},
+		{"N10 udp to a published port, last first", "", noFragments},
+		{"N10 udp to a published port, middle first", "", noFragments},
+		{"N10 one container's fragments do not stop another's", "", noFragments},
+		{"N12 a SYN to a port that nobody has yet", "", "the host answers with RST"},
+		{"N13 about ping from outside, quoting IP options and 8 bytes of it", "ipv6", noExtQuote},
+		{"N13 about ping from outside, quoting IP options and all of it", "ipv6", noExtQuote},
+		{"N13 about tcp from outside, quoting IP options and 8 bytes of it", "ipv6", noExtQuote},
+		{"N13 about tcp from outside, quoting IP options and all of it", "ipv6", noExtQuote},
+		{"N13 about udp from outside, quoting IP options and 8 bytes of it", "ipv6", noExtQuote},
+		{"N13 about udp from outside, quoting IP options and all of it", "ipv6", noExtQuote},
+		{"N13 of the host about TTL 1 to a published port", "", noInTTL},
+		{"N19 time exceeded for TTL 1 to a published port of another network", "", "it is dropped without a word"},
 	}
 }

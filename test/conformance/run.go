@@ -17,6 +17,8 @@ type Config struct {
 	Program string
 	// Want narrows the cases down; nil: all.
 	Want func(Case) bool
+	// Hurry says which results are known to be failures, and not worth much waiting; nil: none.
+	Hurry func(c Case, target, family string) bool
 	// Progress is told each result as it comes; nil: nobody is.
 	Progress func(Result)
 }
@@ -32,12 +34,12 @@ func Run(ctx context.Context, target string, cfg Config) ([]Result, error) {
 			errs = append(errs, err)
 		}
 	}
-	slices.SortStableFunc(results, func(a, b Result) int { return order(a) - order(b) })
+	slices.SortStableFunc(results, func(a, b Result) int { return number(a) - number(b) })
 	return results, errors.Join(errs...)
 }
 
-// order is by number.
-func order(r Result) int {
+// number is that of the behaviour.
+func number(r Result) int {
 	n := 0
 	fmt.Sscanf(r.ID, "N%d", &n)
 	return n
@@ -83,7 +85,11 @@ func runGroup(ctx context.Context, target string, cfg Config, cases []Case) (res
 				}
 				defer func() { err = errors.Join(err, lab.Close()) }()
 			}
-			note(runCase(ctx, c, lab, f))
+			wait := patience
+			if cfg.Hurry != nil && cfg.Hurry(c, target, f.String()) {
+				wait = hurry
+			}
+			note(runCase(ctx, c, lab, f, wait))
 		}
 	}
 	return results, nil

@@ -7,13 +7,10 @@ func refreshCases() []Case      { return nil }
 func hairpinCases() []Case      { return nil }
 func loadCases() []Case         { return nil }
 func errorsKeepCases() []Case   { return nil }
-func mtuCases() []Case          { return nil }
-func fragmentCases() []Case     { return nil }
 func scarcityCases() []Case     { return nil }
 func quotaCases() []Case        { return nil }
 func holdDownCases() []Case     { return nil }
 func endingCases() []Case       { return nil }
 func randomCases() []Case       { return nil }
 func segmentCases() []Case      { return nil }
-func leakCases() []Case         { return nil }
 func differentialCases() []Case { return nil }
