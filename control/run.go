@@ -42,10 +42,12 @@ func (e *Engine) reconcileLoop(ctx context.Context, changes <-chan struct{}) {
 		began := time.Now()
 		interval := e.cfg.ReconcileInterval
 		if err := e.Reconcile(ctx); err != nil && ctx.Err() == nil {
-			e.cfg.Log.Debug("reconcile", "error", err)
+			e.cfg.Log.Debug("reconcile failed", "error", err)
 			interval = min(interval, time.Second) // a failure is worth trying again sooner
 		}
-		rested := time.Now().Add(min(restFactor*time.Since(began), maxRest))
+		took := time.Since(began)
+		e.cfg.Log.Debug("reconciled", "took", took)
+		rested := time.Now().Add(min(restFactor*took, maxRest))
 		if !e.await(ctx, changes, interval, rested) {
 			return
 		}

@@ -90,8 +90,20 @@ func (l *Links) receive(ctx context.Context, s *nl.NetlinkSocket, changed chan<-
 		if err != nil || slices.ContainsFunc(messages, changesRouting) {
 			l.reroutings.Add(1)
 		}
-		signal(changed)
+		if err != nil || slices.ContainsFunc(messages, changesHost) {
+			signal(changed)
+		}
 	}
+}
+
+// changesHost leaves out what a bridge says of its ports as such: that message comes for every timer of every port, last when
+// forward_delay has passed, 15 s after the port came up. Of an interface that joins or leaves a bridge another message tells.
+func changesHost(m syscall.NetlinkMessage) bool {
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		return len(m.Data) == 0 || m.Data[0] != unix.AF_BRIDGE
+	}
+	return true
 }
 
 // changesRouting: the message is about where packets leave the host, and by which address.
