@@ -103,6 +103,8 @@ type DefaultRoutes struct {
 // HostFacts is the part of the host's network that is not ours.
 type HostFacts struct {
 	Uplinks []UplinkFacts
+	// Addrs are the addresses of all interfaces that are not ours, link-local ones left out.
+	Addrs []HostAddr
 	// Locals are all prefixes with a route of type local, in whatever table; those of our own bridges included.
 	Locals []netip.Prefix
 	// Routes are the destinations of the host's other routes: a new network's subnet must not overlap one.
@@ -123,6 +125,12 @@ type UplinkFacts struct {
 	Ethernet bool
 	MTU      int
 	Addrs    []netip.Addr
+}
+
+// HostAddr is an address of the host's, with the prefix that the interface is connected to.
+type HostAddr struct {
+	Prefix    netip.Prefix // the address, and the subnet's length
+	Interface string
 }
 
 // PortSpan is an inclusive range of ports.

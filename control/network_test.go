@@ -62,6 +62,8 @@ func TestCreateNetworkRefuses(t *testing.T) {
 		{"two", subnets("10.0.0.0/8"), api.Conflict, "overlaps the host's route to 10.8.0.0/16"},
 		{"two", subnets("fd00:8::/48"), api.Conflict, "overlaps the host's route to fd00:8::/48"},
 		{"two", subnets("192.0.2.0/28"), api.Conflict, "overlaps the host's address 192.0.2.2 on eth0"},
+		{"two", subnets("192.0.2.128/25"), api.Conflict, "overlaps 192.0.2.0/24, which the host is connected to by eth0"},
+		{"two", subnets("192.0.0.0/16"), api.Conflict, "overlaps the host's address 192.0.2.2 on eth0"},
 		{"two", subnets("172.31.2.1/24"), api.InvalidArgument, "host bits"},
 		{"two", subnets("fd00:2::1/64"), api.InvalidArgument, "host bits"},
 		{"two", subnets("172.31.2.0/24", "172.31.3.0/24"), api.InvalidArgument, "more than one IPv4 subnet"},
@@ -98,6 +100,34 @@ func TestCreateNetworkRefuses(t *testing.T) {
 	})
 	if api.AsError(err).Code != api.InvalidArgument {
 		t.Errorf("MTU 1000 with IPv6: %v", err)
+	}
+}
+
+// TestSubnetWithinAVPN: a route that leads far away may be wider than a network's subnet, as that of a company's VPN is.
+func TestSubnetWithinAVPN(t *testing.T) {
+	behaviour.Covers(t, "D33", behaviour.None)
+	w := newWorld(t)
+	w.links.ChangeHost(func(f *control.HostFacts) {
+		f.Routes = append(f.Routes, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.250.0.0/24"), netip.MustParsePrefix("fd00::/8"))
+		f.Addrs = append(f.Addrs, control.HostAddr{Prefix: netip.MustParsePrefix("10.250.0.7/24"), Interface: "tun0"})
+	})
+	w.network("inside", subnets("10.1.2.0/24", "fd00:5::/64"))
+	tunnel := api.NetworkCreate{Name: "tunnel"}
+	subnets("10.250.0.128/25")(&tunnel)
+	_, err := w.engine.CreateNetwork(context.Background(), tunnel)
+	refused(t, err, api.Conflict, "subnet 10.250.0.128/25 overlaps 10.250.0.0/24, which the host is connected to by tun0")
+
+	// The host may move into a network's subnet later: that cannot be refused, but must be seen.
+	w.links.ChangeHost(func(f *control.HostFacts) {
+		f.Addrs = append(f.Addrs, control.HostAddr{Prefix: netip.MustParsePrefix("10.1.3.1/16"), Interface: "eth1"})
+	})
+	if err := w.engine.Reconcile(context.Background()); err == nil {
+		t.Error("no word of an overlap")
+	}
+	status, err := w.engine.Status(context.Background())
+	if err != nil || len(status.Degraded) != 1 || !strings.Contains(status.Degraded[0].Message,
+		"subnet 10.1.2.0/24 has come to overlap 10.1.0.0/16, which the host is connected to by eth1") {
+		t.Errorf("degraded: %+v, %v", status.Degraded, err)
 	}
 }
 

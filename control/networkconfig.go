@@ -3,6 +3,7 @@
 package control
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -138,16 +139,24 @@ func (w *wanted) parseOption(key, value string) (err error) {
 	return nil
 }
 
-// hostOverlap finds what of the host's network a subnet would cover: a route within it, or an address of an uplink.
+// halfOfAll: halves of the address space are default routes in disguise, as VPNs set them.
+func halfOfAll(p netip.Prefix) bool { return p.Bits() <= 1 }
+
+// hostOverlap finds what of the host's network a subnet would take: a route within it, an address, or a part of what the host is
+// connected to, whose neighbours it would make unreachable. A wider route that leads on by a gateway or a tunnel does no harm: the
+// more specific one wins, as with any VPN to 10.0.0.0/8.
 func hostOverlap(subnet netip.Prefix, facts HostFacts) (string, bool) {
-	if route, ok := contested(subnet, facts); ok {
-		return "the host's route to " + route.String(), true
+	for _, a := range facts.Addrs {
+		switch {
+		case subnet.Contains(a.Prefix.Addr()):
+			return fmt.Sprintf("the host's address %s on %s", a.Prefix.Addr(), a.Interface), true
+		case subnet.Overlaps(a.Prefix) && !halfOfAll(a.Prefix):
+			return fmt.Sprintf("%s, which the host is connected to by %s", a.Prefix.Masked(), a.Interface), true
+		}
 	}
-	for _, u := range facts.Uplinks {
-		for _, a := range u.Addrs {
-			if subnet.Contains(a) {
-				return "the host's address " + a.String() + " on " + u.Name, true
-			}
+	for _, route := range facts.Routes {
+		if subnet.Overlaps(route) && route.Bits() >= subnet.Bits() {
+			return "the host's route to " + route.String(), true
 		}
 	}
 	return "", false

@@ -171,14 +171,13 @@ func (e *Engine) takenSubnets(s *state) []netip.Prefix {
 		}
 	}
 	for _, route := range e.kernel.facts.Routes {
-		// Halves of the address space are default routes in disguise, as VPNs set them.
-		if route.Bits() > 1 {
+		if !halfOfAll(route) {
 			taken = append(taken, route)
 		}
 	}
-	for _, u := range e.kernel.facts.Uplinks {
-		for _, a := range u.Addrs {
-			taken = append(taken, netip.PrefixFrom(a, a.BitLen()))
+	for _, a := range e.kernel.facts.Addrs {
+		if p := a.Prefix.Masked(); !halfOfAll(p) {
+			taken = append(taken, p)
 		}
 	}
 	return taken

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"time"
 
@@ -143,23 +142,13 @@ func (e *Engine) settle(ctx context.Context, t *transition) {
 			if a == nil {
 				continue
 			}
-			if route, ok := contested(a.Subnet, e.kernel.facts); ok {
+			if what, ok := hostOverlap(a.Subnet, e.kernel.facts); ok {
 				t.problems = append(t.problems, problem{
-					"network " + n.Name, fmt.Errorf("the host has come to route %s, within subnet %s, elsewhere", route, a.Subnet),
+					"network " + n.Name, fmt.Errorf("subnet %s has come to overlap %s", a.Subnet, what),
 				})
 			}
 		}
 	}
-}
-
-// contested finds a route of the host's that lies within the subnet. A wider one does no harm: the more specific wins.
-func contested(subnet netip.Prefix, facts HostFacts) (netip.Prefix, bool) {
-	for _, route := range facts.Routes {
-		if subnet.Overlaps(route) && route.Bits() >= subnet.Bits() {
-			return route, true
-		}
-	}
-	return netip.Prefix{}, false
 }
 
 // letGoVanished lets go of containers whose namespaces no longer exist, and says whether there were any.

@@ -62,6 +62,7 @@ func NewLinks(faults *Faults) *Links {
 			Uplinks: []control.UplinkFacts{{
 				Name: "eth0", Index: 2, Ethernet: true, MTU: 1500, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")},
 			}},
+			Addrs:         []control.HostAddr{{Prefix: netip.MustParsePrefix("192.0.2.2/24"), Interface: "eth0"}},
 			Routes:        []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 			PortRange:     [2]uint16{32768, 60999},
 			ReservedPorts: []control.PortSpan{{First: 32768, Last: 32769}},

@@ -69,6 +69,29 @@ func TestHostUplinks(t *testing.T) {
 	}
 }
 
+func TestHostAddrs(t *testing.T) {
+	l := newLab(t)
+	l.bridge(bridgeSpec())
+	l.container(2)
+	for _, command := range []string{
+		"ip link add up0 type veth peer name down0",
+		"ip link add docker0 type bridge",
+		"ip link set down0 master docker0",
+		"ip link set up0 up",
+		"ip addr add 192.0.2.10/24 dev up0",
+		"ip addr add 172.17.0.1/16 dev docker0",
+		"ip addr add 10.9.9.9/32 dev lo",
+		"ip addr add 2001:db8::9/64 dev up0 nodad",
+	} {
+		l.run(l.host, command)
+	}
+	got := fmt.Sprint(l.facts().Addrs)
+	want := "[{10.9.9.9/32 lo} {127.0.0.1/8 lo} {172.17.0.1/16 docker0} {192.0.2.10/24 up0} {::1/128 lo} {2001:db8::9/64 up0}]"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestIsUplink has the kinds that the machine at hand may lack.
 func TestIsUplink(t *testing.T) {
 	for _, c := range []struct {

@@ -42,6 +42,27 @@ func uplinks(links []netlink.Link, addrs []netlink.Addr) []control.UplinkFacts {
 	return up
 }
 
+// hostAddrs lists the addresses of interfaces that are not ours.
+func hostAddrs(links []netlink.Link, addrs []netlink.Addr) []control.HostAddr {
+	names := map[int]string{}
+	for _, link := range links {
+		if !ours(link) {
+			names[link.Attrs().Index] = link.Attrs().Name
+		}
+	}
+	var list []control.HostAddr
+	for _, a := range addrs {
+		name, ok := names[a.LinkIndex]
+		if p := prefixOf(a.IPNet); ok && p.IsValid() && !p.Addr().IsLinkLocalUnicast() {
+			list = append(list, control.HostAddr{Prefix: p, Interface: name})
+		}
+	}
+	slices.SortFunc(list, func(a, b control.HostAddr) int {
+		return cmp.Or(a.Prefix.Compare(b.Prefix), cmp.Compare(a.Interface, b.Interface))
+	})
+	return list
+}
+
 // isUplink leaves out the ports of bridges, bonds and the like: what they receive is their master's, and seen there. A VRF is no
 // such master, as its members keep their addresses.
 func isUplink(link netlink.Link, masterKind string) bool {
