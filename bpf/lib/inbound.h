@@ -4,13 +4,28 @@
 
 #include "classify.h"
 
-/* Directly to a container's address: answers of a network without masquerade only (gateway mode nat). */
+/* Does the network, whose gateway's address it is, hide its addresses from the outside? */
+static __always_inline bool gateway_is_hidden(const struct address_value *gateway, bool v6)
+{
+	struct network_value *network;
+	__u32 id = gateway->network;
+
+	network = bpf_map_lookup_elem(&networks, &id);
+	return network && network->flags & (NETWORK_INTERNAL | (v6 ? NETWORK_MASQUERADE6 : NETWORK_MASQUERADE4));
+}
+
+/* Directly to a container's address: answers of a network without masquerade only (gateway mode nat). The host's services do not
+ * answer outside by a gateway's address either: the answer could not leave by it. */
 static __always_inline int from_uplink_direct(struct __sk_buff *ctx, const struct packet *pkt)
 {
 	struct address_value *to = address_find(&pkt->key.dst);
 	struct flow_value *flow;
 
-	if (!to || to->kind != ADDRESS_SUBNET)
+	if (!to)
+		return PASS;
+	if (to->kind == ADDRESS_LOCAL)
+		return to->network && gateway_is_hidden(to, pkt->v6) ? -DROP_DIRECT : PASS;
+	if (to->kind != ADDRESS_SUBNET)
 		return PASS;
 	flow = pkt->flags ? NULL : flow_find(&pkt->key);
 	if (flow && flow->kind == FLOW_ROUTED && !flow->iif)
@@ -211,6 +226,8 @@ static __always_inline int new_inbound(struct __sk_buff *ctx)
 static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 {
 	struct address_value *from;
+	struct flow_value *asked;
+	struct flow_key key;
 	struct packet pkt;
 	int parsed;
 
@@ -224,6 +241,13 @@ static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 		return PASS;
 	if (parsed)
 		return from->kind == ADDRESS_SUBNET || from->network ? parsed : PASS;
+	if (from->kind == ADDRESS_LOCAL && from->network && !pkt.flags) {
+		/* The answer of a port that was asked for by a gateway's address: it is translated already, to just that. */
+		flow_key_reverse(&key, &pkt.key);
+		asked = flow_find(&key);
+		if (asked && asked->kind == FLOW_PUBLISHED && !asked->iif)
+			return PASS;
+	}
 	if (from->kind == ADDRESS_SUBNET || from->network)
 		return tail(ctx, CALL_NEW_OUTBOUND, HOOK_TO_UPLINK, l3);
 	/* A raw socket's ping has any identifier: one that is in the pool must be reserved like a container's. */

@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -32,11 +33,12 @@ const silence = 150 * time.Millisecond
 
 // TestMain builds the daemon: tests run what users run.
 func TestMain(m *testing.M) {
+	flag.Parse()
 	os.Exit(run(m))
 }
 
 func run(m *testing.M) (code int) {
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 || testing.Short() {
 		return m.Run() // every test skips
 	}
 	bin, err := os.MkdirTemp("", "vethway-bin-")

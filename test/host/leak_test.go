@@ -135,7 +135,7 @@ func TestNoPrivateSourceLeaves(t *testing.T) {
 			l.families("N21", func(l lab, a family) {
 				l.dropped("from-container/no-flow", 3, func() {
 					l.dropped("from-container/spoofed-ip", 4, func() {
-						l.dropped("from-container/protocol", 5, func() { l.sendsNothingPrivate(a, "running") })
+						l.dropped("from-container/protocol", 3, func() { l.sendsNothingPrivate(a, "running") })
 					})
 				})
 				// Forged frames towards the uplink's own address, past the bridge.
