@@ -124,6 +124,7 @@ func (n *network) dataplane(bridge BridgeInfo) DataplaneNetwork {
 		ID: n.Index, BridgeIndex: bridge.Index, BridgeMAC: bridge.MAC, MTU: n.MTU, Internal: n.Internal,
 		Masquerade4: n.Masquerade && n.IPv4 != nil && !n.Internal,
 		Masquerade6: n.Masquerade && n.IPv6 != nil && !n.Internal,
+		SNAT4:       n.HostIPv4, SNAT6: n.HostIPv6,
 	}
 	for _, a := range []*addressing{n.IPv4, n.IPv6} {
 		if a != nil {

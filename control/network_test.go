@@ -77,6 +77,19 @@ func TestCreateNetworkRefuses(t *testing.T) {
 		{"two", option("com.example.colour", "red"), api.InvalidArgument, "unknown network option com.example.colour"},
 		{"two", option(api.OptionMTU, "60"), api.InvalidArgument, "MTU 60 is not from 68"},
 		{"two", option(api.OptionMTU, "70000"), api.InvalidArgument, "MTU 70000"},
+		{"two", option(api.OptionHostIPv4, "192.0.2.9"), api.InvalidArgument, "leave with 192.0.2.9: it is no address of the host's"},
+		{"two", option(api.OptionHostIPv4, "172.31.1.1"), api.InvalidArgument, "it is no address of the host's"},
+		{"two", option(api.OptionHostIPv4, "127.0.0.1"), api.InvalidArgument, "it is no address of the host's"},
+		{"two", option(api.OptionHostIPv4, "fd00:1::1"), api.InvalidArgument, `"fd00:1::1" is not valid`},
+		{"two", option(api.OptionHostIPv6, "192.0.2.2"), api.InvalidArgument, `"192.0.2.2" is not valid`},
+		{"two", option(api.OptionHostIPv6, "2001:db8::2"), api.InvalidArgument, "the network has no IPv6"},
+		{"two", func(r *api.NetworkCreate) {
+			option(api.OptionHostIPv4, "192.0.2.2")(r)
+			r.Internal = true
+		}, api.InvalidArgument, "nothing leaves an internal network"},
+		{"two", func(r *api.NetworkCreate) {
+			r.Options = map[string]string{api.OptionHostIPv4: "192.0.2.2", api.OptionMasquerade: "false"}
+		}, api.InvalidArgument, "exclude each other"},
 		{"two", option(api.OptionBridgeName, "br0"), api.InvalidArgument, `bridge name "br0"`},
 		{"two", option(api.OptionBridgeName, "vw-0123456789abcd"), api.InvalidArgument, "bridge name"},
 		{"two", option(api.OptionGatewayMode, "routed"), api.Unsupported, "routed"},
@@ -100,6 +113,28 @@ func TestCreateNetworkRefuses(t *testing.T) {
 	})
 	if api.AsError(err).Code != api.InvalidArgument {
 		t.Errorf("MTU 1000 with IPv6: %v", err)
+	}
+}
+
+// TestFixedSource: the address that packets leave with reaches the packet programs, and its loss is told.
+func TestFixedSource(t *testing.T) {
+	behaviour.Covers(t, "D27", behaviour.None)
+	w := newWorld(t)
+	other4, other6 := netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8:2::9")
+	w.links.ChangeHost(func(f *control.HostFacts) {
+		f.Locals = append(f.Locals, netip.PrefixFrom(other4, 32), netip.PrefixFrom(other6, 128))
+	})
+	w.network("web", enable(true, true), func(r *api.NetworkCreate) {
+		r.Options = map[string]string{api.OptionHostIPv4: other4.String(), api.OptionHostIPv6: other6.String()}
+	})
+	w.restart()
+	if n := w.plane.State().Networks; len(n) != 1 || n[0].SNAT4 != other4 || n[0].SNAT6 != other6 || !n[0].Masquerade4 {
+		t.Errorf("the programs were told %+v", n)
+	}
+	w.links.ChangeHost(func(f *control.HostFacts) { f.Locals = nil })
+	err := w.engine.Reconcile(context.Background())
+	if err == nil || !strings.Contains(err.Error(), "network web: 192.0.2.9, which containers leave with, is no address of the host's any more") {
+		t.Errorf("the address is lost: %v", err)
 	}
 }
 

@@ -39,6 +39,8 @@ type wanted struct {
 	masquerade bool
 	mtu        int
 	bridge     string
+	// host4 and host6 are the host's addresses that packets are to leave with.
+	host4, host6 netip.Addr
 }
 
 func (e *Engine) parseNetwork(req api.NetworkCreate) (wanted, error) {
@@ -61,7 +63,32 @@ func (e *Engine) parseNetwork(req api.NetworkCreate) (wanted, error) {
 			return w, err
 		}
 	}
+	if err := w.checkHostAddrs(req.Internal); err != nil {
+		return w, err
+	}
 	return w, checkMTU(w.mtu, w.ipv6 != nil)
+}
+
+// checkHostAddrs refuses fixed source addresses that would never be used.
+func (w *wanted) checkHostAddrs(internal bool) error {
+	for _, f := range []struct {
+		addr   netip.Addr
+		key    string
+		config *api.IPAMConfig
+		name   string
+	}{{w.host4, api.OptionHostIPv4, w.ipv4, "IPv4"}, {w.host6, api.OptionHostIPv6, w.ipv6, "IPv6"}} {
+		switch {
+		case !f.addr.IsValid():
+		case f.config == nil:
+			return api.Errorf(api.InvalidArgument, "option %s=%s: the network has no %s", f.key, f.addr, f.name)
+		case internal:
+			return api.Errorf(api.InvalidArgument, "option %s=%s: nothing leaves an internal network", f.key, f.addr)
+		case !w.masquerade:
+			return api.Errorf(api.InvalidArgument, "option %s=%s and %s=false exclude each other", f.key, f.addr, api.OptionMasquerade).
+				WithHint("leave one of them out")
+		}
+	}
+	return nil
 }
 
 // parseFamilies tells which families the network has, and sorts its subnets by them.
@@ -113,6 +140,10 @@ func (w *wanted) parseOption(key, value string) (err error) {
 		w.masquerade, err = strconv.ParseBool(value)
 	case api.OptionMTU:
 		w.mtu, err = strconv.Atoi(value)
+	case api.OptionHostIPv4:
+		w.host4, err = parseHostAddr(value, netip.Addr.Is4)
+	case api.OptionHostIPv6:
+		w.host6, err = parseHostAddr(value, netip.Addr.Is6)
 	case api.OptionICC:
 		var icc bool
 		if icc, err = strconv.ParseBool(value); err == nil && !icc {
@@ -131,12 +162,39 @@ func (w *wanted) parseOption(key, value string) (err error) {
 	default:
 		return api.Errorf(api.InvalidArgument, "unknown network option %s", key).WithHint("known are %s", strings.Join([]string{
 			api.OptionMasquerade, api.OptionMTU, api.OptionBridgeName, api.OptionICC, api.OptionGatewayMode,
+			api.OptionHostIPv4, api.OptionHostIPv6,
 		}, ", "))
 	}
 	if err != nil {
 		return api.Errorf(api.InvalidArgument, "option %s: %q is not valid", key, value)
 	}
 	return nil
+}
+
+func parseHostAddr(value string, family func(netip.Addr) bool) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(value)
+	if err == nil && (!family(addr) || addr.Zone() != "" || addr.Is4In6() || addr.IsUnspecified()) {
+		err = fmt.Errorf("%s is of the other family", addr)
+	}
+	return addr, err
+}
+
+// hostAddrs are the fixed source addresses that were asked for.
+func (n *network) hostAddrs() []netip.Addr {
+	return slices.DeleteFunc([]netip.Addr{n.HostIPv4, n.HostIPv6}, func(a netip.Addr) bool { return !a.IsValid() })
+}
+
+// hostOwns tells whether an address is the host's own, or routed to it, and can be answered from elsewhere: gateways of networks
+// cannot.
+func (s *state) hostOwns(addr netip.Addr, facts HostFacts) bool {
+	for _, n := range s.networks {
+		for _, a := range []*addressing{n.IPv4, n.IPv6} {
+			if a != nil && a.Subnet.Contains(addr) {
+				return false
+			}
+		}
+	}
+	return !addr.IsLoopback() && slices.ContainsFunc(facts.Locals, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // halfOfAll: halves of the address space are default routes in disguise, as VPNs set them.

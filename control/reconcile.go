@@ -138,6 +138,13 @@ func (e *Engine) settle(ctx context.Context, t *transition) {
 		}
 	}
 	for _, n := range now.sortedNetworks() {
+		for _, addr := range n.hostAddrs() {
+			if !now.hostOwns(addr, e.kernel.facts) {
+				t.problems = append(t.problems, problem{
+					"network " + n.Name, fmt.Errorf("%s, which containers leave with, is no address of the host's any more", addr),
+				})
+			}
+		}
 		for _, a := range []*addressing{n.IPv4, n.IPv6} {
 			if a == nil {
 				continue

@@ -23,12 +23,15 @@ type network struct {
 	Bridge     string
 	MAC        mac
 	MTU        int
-	Internal   bool        `json:",omitempty"`
-	Masquerade bool        `json:",omitempty"`
-	IPv4       *addressing `json:",omitempty"`
-	IPv6       *addressing `json:",omitempty"`
-	Options    map[string]string
-	Labels     map[string]string
+	Internal   bool `json:",omitempty"`
+	Masquerade bool `json:",omitempty"`
+	// HostIPv4 and HostIPv6 take the place of the egress route's source address; invalid: none was asked for.
+	HostIPv4 netip.Addr  `json:",omitzero"`
+	HostIPv6 netip.Addr  `json:",omitzero"`
+	IPv4     *addressing `json:",omitempty"`
+	IPv6     *addressing `json:",omitempty"`
+	Options  map[string]string
+	Labels   map[string]string
 }
 
 // addressing is one family of a network.

@@ -16,6 +16,9 @@ const (
 	OptionGatewayMode4 = "com.docker.network.bridge.gateway_mode_ipv4"
 	OptionGatewayMode6 = "com.docker.network.bridge.gateway_mode_ipv6"
 	OptionMTU          = "com.docker.network.driver.mtu"
+	// OptionHostIPv4 and OptionHostIPv6 name the host's address that containers' packets leave with.
+	OptionHostIPv4 = "com.docker.network.host_ipv4"
+	OptionHostIPv6 = "com.docker.network.host_ipv6"
 )
 
 // Driver is the only network driver there is.

@@ -35,7 +35,9 @@ configured bases that overlaps no route of the host, and with --ipv6 a /64 of un
 Options (-o), spelled as in Docker:
   com.docker.network.bridge.name                  the bridge's name
   com.docker.network.bridge.enable_ip_masquerade  false: containers' own addresses leave the host
-  com.docker.network.driver.mtu                   MTU of the bridge and of both ends of every veth`,
+  com.docker.network.driver.mtu                   MTU of the bridge and of both ends of every veth
+  com.docker.network.host_ipv4, host_ipv6         the host's address that containers' packets leave with
+                                                  (default: the preferred source of the route that they take)`,
 		Example: `  vethway network create web
   vethway network create --subnet 172.30.1.0/24 --gateway 172.30.1.1 one
   vethway network create --ipv6 --subnet 172.30.2.0/24 --subnet 2001:db8:30:2::/64 two
