@@ -45,7 +45,7 @@ func runCase(ctx context.Context, c Case, lab *Lab, f rivals.Family, patience ti
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	t := &T{Lab: lab, Family: f, ctx: ctx, patience: patience}
-	lab.reset()
+	lab.forget()
 	before, _ := lab.drops(ctx) // for the note only
 	done := make(chan struct{})
 	go func() {

@@ -227,7 +227,7 @@ func (l *Lab) gatewayMAC(gateway netip.Addr) (net.HardwareAddr, error) {
 	return nil, fmt.Errorf("no interface of the host has %s", gateway)
 }
 
-func (l *Lab) reset() {
+func (l *Lab) forget() {
 	l.outside.tap.Reset()
 	for _, s := range l.inside {
 		s.tap.Reset()

@@ -27,6 +27,7 @@ const (
 // pending is the table.
 func pending() []Pending {
 	return []Pending{
+		{"N04 udp from outside does not refresh", "", "every packet refreshes"},
 		{"N09 ping answer too big for the container", "", noInTooBig},
 		{"N09 tcp answer too big for the container", "", noInTooBig},
 		{"N09 udp answer too big for the container", "", noInTooBig},
@@ -60,6 +61,9 @@ func pending() []Pending {
 		{"N13 about udp from outside, quoting IP options and 8 bytes of it", "ipv6", noExtQuote},
 		{"N13 about udp from outside, quoting IP options and all of it", "ipv6", noExtQuote},
 		{"N13 of the host about TTL 1 to a published port", "", noInTTL},
+		{"N16 another container does not get a freed port of tcp", "", "tcp has no bindings that could rest"},
+		{"N17 data after an RST revives", "", "flags are never forgotten"},
+		{"N17 one FIN leaves the session as it is", "", "the first FIN ends it"},
 		{"N19 time exceeded for TTL 1 to a published port of another network", "", "it is dropped without a word"},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/vethway/vethway/test/rivals"
 )
@@ -19,21 +20,26 @@ type Config struct {
 	Want func(Case) bool
 	// Hurry says which results are known to be failures, and not worth much waiting; nil: none.
 	Hurry func(c Case, target, family string) bool
-	// Progress is told each result as it comes; nil: nobody is.
-	Progress func(Result)
 }
+
+// atOnce is how many labs of a target stand side by side: most of the time they wait.
+const atOnce = 3
 
 // Run runs the cases through one target, lab by lab.
 func Run(ctx context.Context, target string, cfg Config) ([]Result, error) {
-	var results []Result
-	var errs []error
-	for _, group := range groups(cfg.Want) {
-		r, err := runGroup(ctx, target, cfg, group)
-		results = append(results, r...)
-		if err != nil {
-			errs = append(errs, err)
-		}
+	var all sync.WaitGroup
+	labs := groups(cfg.Want)
+	found, errs := make([][]Result, len(labs)), make([]error, len(labs))
+	slots := make(chan struct{}, atOnce)
+	for i, group := range labs {
+		slots <- struct{}{}
+		all.Go(func() {
+			found[i], errs[i] = runGroup(ctx, target, cfg, group)
+			<-slots
+		})
 	}
+	all.Wait()
+	results := slices.Concat(found...)
 	slices.SortStableFunc(results, func(a, b Result) int { return number(a) - number(b) })
 	return results, errors.Join(errs...)
 }
@@ -65,18 +71,12 @@ func groups(want func(Case) bool) [][]Case {
 }
 
 func runGroup(ctx context.Context, target string, cfg Config, cases []Case) (results []Result, err error) {
-	note := func(r Result) {
-		results = append(results, r)
-		if cfg.Progress != nil {
-			cfg.Progress(r)
-		}
-	}
 	families := []rivals.Family{rivals.IPv4, rivals.IPv6}
 	var lab *Lab
 	for _, c := range cases {
 		for _, f := range families {
 			if c.NAT && target == Router {
-				note(Result{ID: c.ID, Case: c.Name, Family: f.String(), Target: target, Result: NotApplicable, Note: "it translates nothing"})
+				results = append(results, Result{ID: c.ID, Case: c.Name, Family: f.String(), Target: target, Result: NotApplicable, Note: "it translates nothing"})
 				continue
 			}
 			if lab == nil {
@@ -89,7 +89,7 @@ func runGroup(ctx context.Context, target string, cfg Config, cases []Case) (res
 			if cfg.Hurry != nil && cfg.Hurry(c, target, f.String()) {
 				wait = hurry
 			}
-			note(runCase(ctx, c, lab, f, wait))
+			results = append(results, runCase(ctx, c, lab, f, wait))
 		}
 	}
 	return results, nil

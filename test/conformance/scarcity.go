@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/vethway/vethway/test/conformance/wire"
 	"github.com/vethway/vethway/test/rivals"
@@ -45,4 +46,65 @@ func leakFull(t *T) {
 		}
 	}
 	t.Tight("no port is left")
+}
+
+// N14: when nothing is left, it is said (RFC 5508 REQ-8, RFC 6888 REQ-11), and not too often.
+func scarcityCases() []Case {
+	var all []Case
+	for _, kind := range []string{udp, tcp, ping} {
+		all = append(all, Case{ID: "N14", Name: "no port left for " + kind, NAT: true, Lab: smallPool, Run: func(t *T) { refused(t, kind) }})
+	}
+	return all
+}
+
+// refused sends into an exhausted pool: nothing leaves, the sender is told, a few times, and the drops are counted.
+func refused(t *T, kind string) {
+	const attempts = 500
+	peer, x1 := t.exhaust(kind), t.In("x1")
+	time.Sleep(time.Second) // an earlier case's refusals count in the second that they were told in
+	before, err := t.drops(t.ctx)
+	t.must(err)
+	var last []byte
+	refusal := func(p *wire.Packet) bool {
+		q, err := p.Quote()
+		want := map[bool][2]uint8{true: {3, 13}, false: {1, 1}}[p.V4]
+		return err == nil && p.Type == want[0] && p.Code == want[1] && q.Dst.Addr() == peer.Addr()
+	}
+	for i := range attempts {
+		port := uint16(1100 + i)
+		if last = message(kind, x1.At(port), peer, t.Tag("one too many")); kind == tcp {
+			last = wire.Header{}.TCP(x1.At(port), peer, wire.Segment{Flags: wire.SYN, Seq: t.Seq()})
+		}
+		x1.Emit(last)
+		if i == 0 {
+			t.refusal(x1.Expect("a refusal", refusal), last)
+		}
+	}
+	t.Never("what got no port", func(p *wire.Packet) bool { return p.Dst == peer && p.Src.Addr() == x1.Addr })
+	told := 0
+	for _, p := range x1.Seen() {
+		if refusal(&p) {
+			told++
+		}
+	}
+	if told > attempts/10 {
+		t.Errorf("%d of %d refusals are told", told, attempts)
+	}
+	after, err := t.drops(t.ctx)
+	t.must(err)
+	var counted uint64
+	for key, n := range after {
+		counted += n - before[key]
+	}
+	if counted < attempts {
+		t.Errorf("%d of %d drops are counted (%s)", counted, attempts, after.since(before))
+	}
+}
+
+// refusal is from the gateway, or the host, and quotes what was refused.
+func (t *T) refusal(p *wire.Packet, sent []byte) {
+	if from := p.Src.Addr(); from != t.gateway(0) {
+		t.Errorf("the refusal comes from %s, want %s", from, t.gateway(0))
+	}
+	t.quotesPart("the refusal", p, sent)
 }

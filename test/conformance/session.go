@@ -148,6 +148,11 @@ func (t *T) Works(s *Session, when string) {
 		t.Errorf("%s: %s arrives as %v, want it from %s to %s", when, s.Kind, p, s.Peer, s.In)
 	} else if err := p.CheckSums(); err != nil {
 		t.Errorf("%s: %v: %v", when, err, p)
+	} else if s.Kind == tcp {
+		s.Side.Emit(wire.Header{}.TCP(s.In, s.Peer, wire.Segment{Flags: wire.ACK, Seq: s.Seq, Ack: s.PeerSeq}))
+		if t.Out().Try(segment(wire.ACK, s.Ext, s.Peer)) == nil {
+			t.Errorf("%s: the ACK does not arrive at R", when)
+		}
 	}
 }
 
