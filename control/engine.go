@@ -140,6 +140,7 @@ func (e *Engine) request(ctx context.Context, what string, plan func(next *state
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	defer e.release()
+	began := time.Now()
 	before := e.state.Load()
 	next := before.clone()
 	if err := e.plan(ctx, &before, &next, plan); err != nil {
@@ -154,6 +155,7 @@ func (e *Engine) request(ctx context.Context, what string, plan func(next *state
 		e.undo(ctx, what, before, next)
 		return fmt.Errorf("%s: %w", what, err)
 	}
+	e.cfg.Log.Info("request done", "request", what, "took", time.Since(began).Round(time.Microsecond))
 	return nil
 }
 

@@ -111,6 +111,7 @@ func (e *Engine) FlushFlows(ctx context.Context, filter api.FlowFilter) (api.Flo
 	if err != nil {
 		return api.FlowsFlushed{Flushed: n}, fmt.Errorf("flush flows: %w", err)
 	}
+	e.cfg.Log.Info("request done", "request", "flush flows", "flows", n)
 	return api.FlowsFlushed{Flushed: n}, nil
 }
 

@@ -98,7 +98,8 @@ func (h *handler) serve(ep endpoint) http.Handler {
 			status, body = e.Code.HTTPStatus(), errorBody{e}
 			h.log.Info("request failed", "method", r.Method, "path", r.URL.Path, "code", e.Code, "error", e.Message)
 		} else if r.Method != http.MethodGet {
-			h.log.Info("request done", "method", r.Method, "path", r.URL.Path)
+			// What was done the engine says, in words.
+			h.log.Debug("answered", "method", r.Method, "path", r.URL.Path, "status", status)
 		}
 		if body == nil {
 			w.WriteHeader(status)
