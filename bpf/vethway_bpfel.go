@@ -112,7 +112,7 @@ type VethwayEndpointValue struct {
 	Mtu        uint16
 	Mac        [6]uint8
 	BridgeMac  [6]uint8
-	Flags      uint32
+	AlsoOn     uint32
 }
 
 type VethwayFlowAction uint8

@@ -61,6 +61,7 @@ type DataplaneEndpoint struct {
 	HostIndex int // ifindex of the host end of the veth
 	MAC       net.HardwareAddr
 	Addrs     []netip.Addr // at most one a family
+	AlsoOn    []uint32     // the container's other networks
 	// Incarnation changes whenever the endpoint is a new one: flows of another incarnation are stale.
 	Incarnation string
 }

@@ -107,7 +107,7 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 			if e.ready(ep) {
 				want.Endpoints = append(want.Endpoints, DataplaneEndpoint{
 					Network: s.networks[ep.Network].Index, HostIndex: e.kernel.ends[ep.ID].HostIndex,
-					MAC: net.HardwareAddr(ep.MAC), Addrs: ep.addrs(), Incarnation: ep.Incarnation,
+					MAC: net.HardwareAddr(ep.MAC), Addrs: ep.addrs(), AlsoOn: s.otherNetworks(c, ep), Incarnation: ep.Incarnation,
 				})
 			}
 		}
@@ -117,6 +117,17 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 		want.Uplinks = append(want.Uplinks, DataplaneUplink{Index: u.Index, Ethernet: u.Ethernet, MTU: u.MTU, Addrs: u.Addrs})
 	}
 	return want
+}
+
+// otherNetworks are the networks that a container is on besides an endpoint's, by index.
+func (s *state) otherNetworks(c *container, not *endpoint) []uint32 {
+	var others []uint32
+	for _, ep := range c.Endpoints {
+		if ep != not {
+			others = append(others, s.networks[ep.Network].Index)
+		}
+	}
+	return others
 }
 
 func (n *network) dataplane(bridge BridgeInfo) DataplaneNetwork {

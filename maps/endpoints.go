@@ -17,7 +17,15 @@ type Endpoint struct {
 	Slot, Generation uint32
 	Network, MTU     uint16
 	MAC, BridgeMAC   MAC
-	Flags            uint32
+	AlsoOn           uint32 // see AlsoOn
+}
+
+// AlsoOn is how an endpoint remembers the other networks of its container: as bits, their numbers modulo 32.
+func AlsoOn(networks []uint32) (bits uint32) {
+	for _, n := range networks {
+		bits |= 1 << (n % 32)
+	}
+	return bits
 }
 
 func endpointsWire() wire[netip.Addr, Endpoint] {
@@ -26,13 +34,13 @@ func endpointsWire() wire[netip.Addr, Endpoint] {
 		value: func(v Endpoint) bpf.VethwayEndpointValue {
 			return bpf.VethwayEndpointValue{
 				Ifindex: v.Index, Slot: v.Slot, Generation: v.Generation, Network: v.Network, Mtu: v.MTU,
-				Mac: v.MAC, BridgeMac: v.BridgeMAC, Flags: v.Flags,
+				Mac: v.MAC, BridgeMac: v.BridgeMAC, AlsoOn: v.AlsoOn,
 			}
 		},
 		unvalue: func(v bpf.VethwayEndpointValue) Endpoint {
 			return Endpoint{
 				Index: v.Ifindex, Slot: v.Slot, Generation: v.Generation, Network: v.Network, MTU: v.Mtu,
-				MAC: v.Mac, BridgeMAC: v.BridgeMac, Flags: v.Flags,
+				MAC: v.Mac, BridgeMAC: v.BridgeMac, AlsoOn: v.AlsoOn,
 			}
 		},
 	}

@@ -80,7 +80,7 @@ func TestEntriesSurviveTheWire(t *testing.T) {
 			PublishedPort{Target: drawAddrPort(t), Slot: u32.Draw(t, "slot"), Generation: u32.Draw(t, "generation")})
 		roundTrip(t, endpointsWire(), drawAddr(t), Endpoint{
 			Index: u32.Draw(t, "index"), Slot: u32.Draw(t, "slot"), Generation: u32.Draw(t, "generation"),
-			Network: u16.Draw(t, "network"), MTU: u16.Draw(t, "mtu"), MAC: drawMAC(t), BridgeMAC: drawMAC(t), Flags: u32.Draw(t, "flags"),
+			Network: u16.Draw(t, "network"), MTU: u16.Draw(t, "mtu"), MAC: drawMAC(t), BridgeMAC: drawMAC(t), AlsoOn: u32.Draw(t, "flags"),
 		})
 		roundTrip(t, vethsWire(), u32.Draw(t, "index"), Veth{
 			Addr4: drawOptional(t), Addr6: drawOptional(t), Slot: u32.Draw(t, "slot"), Generation: u32.Draw(t, "generation"),

@@ -159,18 +159,27 @@ static __always_inline struct published_value *published_find(const struct packe
 	return bpf_map_lookup_elem(&published, &key);
 }
 
+/* Has the endpoint's container another interface on this network? Perhaps: numbers share bits. */
+static __always_inline bool is_also_on(const struct endpoint_value *endpoint, __u32 network)
+{
+	return endpoint->network != network && endpoint->also_on & 1U << (network & 31);
+}
+
 /* A container asks for a published port by an address of the host. */
 static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
 				       const struct published_value *port, struct flow_draft *draft)
 {
 	struct endpoint_value *target, *self;
 	struct network_value *network;
-	__u32 id = veth->network;
+	__u32 id;
 
 	target = bpf_map_lookup_elem(&endpoints, &port->target);
 	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
+	if (!target || !self)
+		return -DROP_UNKNOWN_ENDPOINT;
+	id = target->network;
 	network = bpf_map_lookup_elem(&networks, &id);
-	if (!target || !self || !network)
+	if (!network)
 		return -DROP_UNKNOWN_ENDPOINT;
 	draft->flow.kind = draft->reply.kind = FLOW_HAIRPIN;
 	draft->flow.n_src = pkt->key.src;
@@ -186,8 +195,9 @@ static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt
 	draft->wanted = pkt->key.sport;
 	draft->first = 1024;
 	draft->size = 65536 - 1024;
-	if (target->ifindex == ctx->ifindex) {
-		/* A host drops packets from itself: the container sees its gateway. The port must not be one of the host's own. */
+	if (target->ifindex == ctx->ifindex || is_also_on(target, veth->network)) {
+		/* A host drops packets from itself, and answers its neighbours directly, past the translation: the container sees its
+		 * gateway. The port must not be one of the host's own. */
 		draft->flow.n_src = pkt->v6 ? network->gateway6 : network->gateway4;
 		if (addr_is_zero(&draft->flow.n_src))
 			return -DROP_NO_ADDRESS;

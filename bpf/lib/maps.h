@@ -92,7 +92,7 @@ struct endpoint_value {
 	__u16 mtu;
 	__u8 mac[6];
 	__u8 bridge_mac[6];
-	__u32 flags;
+	__u32 also_on; /* the container's other networks, as bits: their numbers modulo 32 */
 };
 
 struct veth_value {

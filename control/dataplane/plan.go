@@ -178,7 +178,7 @@ func (d *Dataplane) planEndpoint(p *plan, e control.DataplaneEndpoint) error {
 		}
 		p.endpoints[a] = maps.Endpoint{
 			Index: index, Slot: slot, Generation: generation, Network: uint16(e.Network), MTU: network.MTU,
-			MAC: mac, BridgeMAC: network.BridgeMAC,
+			MAC: mac, BridgeMAC: network.BridgeMAC, AlsoOn: maps.AlsoOn(e.AlsoOn),
 		}
 	}
 	p.veths[index] = veth

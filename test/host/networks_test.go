@@ -91,6 +91,11 @@ func TestConnectAndDisconnectLive(t *testing.T) {
 			l.localIs(a, inTwo[a.name])
 			l.sees(l.at("c1"), port(a.remote, remotePort), "R", a.host)
 			l.seesItself(l.at("d1"), port(a.host, publishedPort), "c1")
+			// A neighbour on the network that the port does not lead to would be answered directly: the container sees a gateway.
+			for _, to := range []netip.Addr{a.host, a.gateway1, a.gateway2} {
+				l.sees(l.at("c2"), port(to, publishedPort), "c1", a.gateway2)
+				l.sees(l.at("c1"), port(to, publishedPort), "c1", a.gateway2)
+			}
 			l.sees(l.at("H"), port(a.loopback, publishedPort), "c1", a.gateway2)
 		}
 		l.disconnect("one", "c1")
