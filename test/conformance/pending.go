@@ -53,7 +53,6 @@ func pending() []Pending {
 		{"N10 udp to a published port, last first", "", noFragments},
 		{"N10 udp to a published port, middle first", "", noFragments},
 		{"N10 one container's fragments do not stop another's", "", noFragments},
-		{"N12 a SYN to a port that nobody has yet", "", "the host answers with RST"},
 		{"N13 about ping from outside, quoting IP options and 8 bytes of it", "ipv6", noExtQuote},
 		{"N13 about ping from outside, quoting IP options and all of it", "ipv6", noExtQuote},
 		{"N13 about tcp from outside, quoting IP options and 8 bytes of it", "ipv6", noExtQuote},

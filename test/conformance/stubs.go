@@ -2,5 +2,4 @@
 
 package conformance
 
-func segmentCases() []Case      { return nil }
 func differentialCases() []Case { return nil }

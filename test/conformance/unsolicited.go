@@ -9,10 +9,11 @@ import (
 )
 
 // N12: who opens from both sides at once may be a little faster than the other one. An answer to its SYN would end the
-// attempt (RFC 5382 REQ-4).
+// attempt (RFC 5382 REQ-4). Where to send it, the peer knows from a third whom the container has spoken to before; a port
+// that no container has is the host's, and is not asked about.
 func unsolicitedCases() []Case {
 	return []Case{
-		{ID: "N12", Name: "a SYN to a port that nobody has yet", NAT: true, Run: earlySYN},
+		{ID: "N12", Name: "the peer's SYN is there first", NAT: true, Run: earlySYN},
 		{ID: "N12", Name: "a SYN to a port that is mapped to somebody else's peer", NAT: true, Run: strangersSYN},
 	}
 }
@@ -31,7 +32,7 @@ func answered(ext, peer netip.AddrPort) func(*wire.Packet) bool {
 func earlySYN(t *T) {
 	x1, out := t.In("x1"), t.Out()
 	port, peer := t.Port(), netip.AddrPortFrom(t.Peer(), t.Port())
-	ext := netip.AddrPortFrom(t.HostAddr(), port)
+	ext := t.Open(tcp, x1, port, netip.AddrPortFrom(t.Peer(), 3478)).Ext
 	syn := wire.Header{}.TCP(peer, ext, wire.Segment{Flags: wire.SYN, Seq: 600})
 	out.Emit(syn)
 	t.Never("an answer to the early SYN", answered(ext, peer))
