@@ -3,6 +3,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -64,7 +65,7 @@ func (s *state) flowMatcher(f api.FlowFilter) (func(Flow) bool, error) {
 	}, nil
 }
 
-// Flows lists the NAT sessions that match.
+// Flows lists the NAT sessions that match, by network, protocol and who began them.
 func (e *Engine) Flows(ctx context.Context, filter api.FlowFilter) ([]api.Flow, error) {
 	s := e.state.Load()
 	match, err := s.flowMatcher(filter)
@@ -73,16 +74,36 @@ func (e *Engine) Flows(ctx context.Context, filter api.FlowFilter) ([]api.Flow, 
 	}
 	names := s.directory()
 	var list []api.Flow
+	// The table has no order: the first of the listing may be the last that is read. With a limit, no more than twice as
+	// many are kept.
+	cut := func() {
+		slices.SortFunc(list, compareFlows)
+		if filter.Limit > 0 && len(list) > filter.Limit {
+			list = list[:filter.Limit]
+		}
+	}
 	err = e.cfg.Dataplane.Flows(ctx, func(f Flow) bool {
 		if match(f) {
 			list = append(list, names.view(f))
 		}
-		return filter.Limit == 0 || len(list) < filter.Limit
+		if filter.Limit > 0 && len(list) >= 2*filter.Limit {
+			cut()
+		}
+		return true
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list flows: %w", err)
 	}
+	cut()
 	return list, nil
+}
+
+// compareFlows orders by all that tells two flows apart, so that two listings differ by nothing but what changed.
+func compareFlows(a, b api.Flow) int {
+	return cmp.Or(
+		cmp.Compare(a.Network, b.Network), cmp.Compare(a.Protocol, b.Protocol),
+		a.Original.Src.Compare(b.Original.Src), a.Original.Dst.Compare(b.Original.Dst),
+	)
 }
 
 func (d directory) view(f Flow) api.Flow {

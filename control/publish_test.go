@@ -189,6 +189,27 @@ func TestFlows(t *testing.T) {
 		}
 		expect(t, name, strings.Join(got, " "), c.want)
 	}
+	// Whatever the order they are found in.
+	w.network("another")
+	a, b := flow("udp", "172.30.0.3:5000", "192.0.2.3:54", "192.0.2.99:1"), flow("udp", "172.30.0.3:5000", "192.0.2.3:53", "192.0.2.99:1")
+	c, d := flow("udp", "172.30.0.3:500", "192.0.2.3:55", "192.0.2.99:1"), flow("tcp", "172.30.0.30:1", "192.0.2.3:9", "192.0.2.99:1")
+	other := flow("udp", "172.30.1.3:1", "192.0.2.3:1", "192.0.2.99:1")
+	other.Network = 2
+	w.plane.SetFlows(a, b, c, d, other)
+	for limit, want := range map[int]string{0: "1 9 55 53 54", 2: "1 9", 4: "1 9 55 53", 9: "1 9 55 53 54"} {
+		list, err := w.engine.Flows(context.Background(), api.FlowFilter{Limit: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range list {
+			got = append(got, fmt.Sprint(f.Original.Dst.Port()))
+		}
+		expect(t, fmt.Sprint("in order, limit ", limit), strings.Join(got, " "), want)
+	}
+	w.plane.SetFlows(
+		flow("tcp", "192.0.2.3:4000", "192.0.2.2:8080", "172.30.0.2:80"), flow("udp", "172.30.0.3:5000", "192.0.2.3:53", "192.0.2.3:53"),
+	)
 	if _, err := w.engine.Flows(context.Background(), api.FlowFilter{Container: "x"}); err == nil {
 		t.Error("flows of a container that is not there")
 	}

@@ -55,6 +55,11 @@ func (o *Options) AddFlags(cmd *cobra.Command, listing bool) {
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(Formats(), cobra.ShellCompDirectiveNoFileComp))
 }
 
+// ForPerson tells whether Print makes a table for somebody who sits before it.
+func (o Options) ForPerson(s *streams.Streams) bool {
+	return s.Terminal && !o.Quiet && o.Template == "" && (o.Format == "table" || o.Format == "")
+}
+
 // Print writes items, a slice, in the chosen format. Name is an item's for -q; table fills the table.
 func Print[T any](s *streams.Streams, o Options, kind string, items []T, name func(T) string, table func([]T) *Table) error {
 	if items == nil {
