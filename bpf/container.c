@@ -26,6 +26,12 @@ int vw_new_flow(struct __sk_buff *ctx)
 }
 
 SEC("tc")
+int vw_no_flow(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_FROM_CONTAINER, no_flow(ctx));
+}
+
+SEC("tc")
 int vw_icmp_error(struct __sk_buff *ctx)
 {
 	return verdict(ctx, ctx->cb[0], icmp_error_translate(ctx));

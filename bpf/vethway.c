@@ -4,6 +4,7 @@
 /* The object: all programs over one set of maps. */
 #include "container.c"
 #include "uplink.c"
+#include "detour.c"
 #include "socket.c"
 #include "collect.c"
 

@@ -194,6 +194,23 @@ type VethwayFlowValue struct {
 	Bytes           uint64
 }
 
+type VethwayFragmentKey struct {
+	_     structs.HostLayout
+	Src   VethwayAddr
+	Dst   VethwayAddr
+	Id    uint32
+	Proto uint8
+	Pad   [3]uint8
+}
+
+type VethwayFragmentValue struct {
+	_      structs.HostLayout
+	Sport  uint16
+	Dport  uint16
+	Detour uint32
+	Seen   uint32
+}
+
 type VethwayGcArgs struct {
 	_           structs.HostLayout
 	Key         VethwayFlowKey
@@ -217,6 +234,7 @@ const (
 	VethwayHookHOOK_FROM_UPLINK    VethwayHook = 2
 	VethwayHookHOOK_TO_UPLINK      VethwayHook = 3
 	VethwayHookHOOK_TO_BRIDGE      VethwayHook = 4
+	VethwayHookHOOK_FROM_DETOUR    VethwayHook = 5
 )
 
 type VethwayNetworkValue struct {
@@ -229,6 +247,21 @@ type VethwayNetworkValue struct {
 	Flags     uint32
 	Mtu       uint16
 	BridgeMac [6]uint8
+}
+
+type VethwayOriginKey struct {
+	_     structs.HostLayout
+	Src   VethwayAddr
+	Dst   VethwayAddr
+	Proto uint8
+	Pad   [7]uint8
+}
+
+type VethwayOriginValue struct {
+	_       structs.HostLayout
+	Ifindex uint32
+	Dmac    [6]uint8
+	Smac    [6]uint8
 }
 
 type VethwayPublishedKey struct {
@@ -259,11 +292,13 @@ type VethwayQuotaValue struct {
 }
 
 type VethwaySettingsValue struct {
-	_        structs.HostLayout
-	Flags    uint32
-	MaxFlows uint32
-	MaxRate  uint32
-	Pad      uint32
+	_         structs.HostLayout
+	Flags     uint32
+	MaxFlows  uint32
+	MaxRate   uint32
+	Detour    uint32
+	DetourMac [6]uint8
+	Pad       [2]uint8
 }
 
 type VethwaySocketValue struct {
@@ -314,8 +349,10 @@ const (
 	VethwayMapEndpoints        = "endpoints"
 	VethwayMapEvents           = "events"
 	VethwayMapFlows            = "flows"
+	VethwayMapFragments        = "fragments"
 	VethwayMapGenerations      = "generations"
 	VethwayMapNetworks         = "networks"
+	VethwayMapOrigins          = "origins"
 	VethwayMapPortFlows        = "port_flows"
 	VethwayMapPortUse          = "port_use"
 	VethwayMapPublished        = "published"
@@ -326,7 +363,10 @@ const (
 	VethwayMapVeths            = "veths"
 	VethwayProgVwConnect4      = "vw_connect4"
 	VethwayProgVwConnect6      = "vw_connect6"
+	VethwayProgVwDefragment    = "vw_defragment"
+	VethwayProgVwFragment      = "vw_fragment"
 	VethwayProgVwFromContainer = "vw_from_container"
+	VethwayProgVwFromDetour    = "vw_from_detour"
 	VethwayProgVwFromTun       = "vw_from_tun"
 	VethwayProgVwFromUplink    = "vw_from_uplink"
 	VethwayProgVwGc            = "vw_gc"
@@ -337,6 +377,7 @@ const (
 	VethwayProgVwNewFlow       = "vw_new_flow"
 	VethwayProgVwNewInbound    = "vw_new_inbound"
 	VethwayProgVwNewOutbound   = "vw_new_outbound"
+	VethwayProgVwNoFlow        = "vw_no_flow"
 	VethwayProgVwPostBind4     = "vw_post_bind4"
 	VethwayProgVwPostBind6     = "vw_post_bind6"
 	VethwayProgVwRecvmsg4      = "vw_recvmsg4"
@@ -398,7 +439,10 @@ type VethwaySpecs struct {
 type VethwayProgramSpecs struct {
 	VwConnect4      *ebpf.ProgramSpec `ebpf:"vw_connect4"`
 	VwConnect6      *ebpf.ProgramSpec `ebpf:"vw_connect6"`
+	VwDefragment    *ebpf.ProgramSpec `ebpf:"vw_defragment"`
+	VwFragment      *ebpf.ProgramSpec `ebpf:"vw_fragment"`
 	VwFromContainer *ebpf.ProgramSpec `ebpf:"vw_from_container"`
+	VwFromDetour    *ebpf.ProgramSpec `ebpf:"vw_from_detour"`
 	VwFromTun       *ebpf.ProgramSpec `ebpf:"vw_from_tun"`
 	VwFromUplink    *ebpf.ProgramSpec `ebpf:"vw_from_uplink"`
 	VwGc            *ebpf.ProgramSpec `ebpf:"vw_gc"`
@@ -409,6 +453,7 @@ type VethwayProgramSpecs struct {
 	VwNewFlow       *ebpf.ProgramSpec `ebpf:"vw_new_flow"`
 	VwNewInbound    *ebpf.ProgramSpec `ebpf:"vw_new_inbound"`
 	VwNewOutbound   *ebpf.ProgramSpec `ebpf:"vw_new_outbound"`
+	VwNoFlow        *ebpf.ProgramSpec `ebpf:"vw_no_flow"`
 	VwPostBind4     *ebpf.ProgramSpec `ebpf:"vw_post_bind4"`
 	VwPostBind6     *ebpf.ProgramSpec `ebpf:"vw_post_bind6"`
 	VwRecvmsg4      *ebpf.ProgramSpec `ebpf:"vw_recvmsg4"`
@@ -432,8 +477,10 @@ type VethwayMapSpecs struct {
 	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Flows       *ebpf.MapSpec `ebpf:"flows"`
+	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	Generations *ebpf.MapSpec `ebpf:"generations"`
 	Networks    *ebpf.MapSpec `ebpf:"networks"`
+	Origins     *ebpf.MapSpec `ebpf:"origins"`
 	PortFlows   *ebpf.MapSpec `ebpf:"port_flows"`
 	PortUse     *ebpf.MapSpec `ebpf:"port_use"`
 	Published   *ebpf.MapSpec `ebpf:"published"`
@@ -484,8 +531,10 @@ type VethwayMaps struct {
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Flows       *ebpf.Map `ebpf:"flows"`
+	Fragments   *ebpf.Map `ebpf:"fragments"`
 	Generations *ebpf.Map `ebpf:"generations"`
 	Networks    *ebpf.Map `ebpf:"networks"`
+	Origins     *ebpf.Map `ebpf:"origins"`
 	PortFlows   *ebpf.Map `ebpf:"port_flows"`
 	PortUse     *ebpf.Map `ebpf:"port_use"`
 	Published   *ebpf.Map `ebpf:"published"`
@@ -506,8 +555,10 @@ func (m *VethwayMaps) Close() error {
 		m.Endpoints,
 		m.Events,
 		m.Flows,
+		m.Fragments,
 		m.Generations,
 		m.Networks,
+		m.Origins,
 		m.PortFlows,
 		m.PortUse,
 		m.Published,
@@ -537,7 +588,10 @@ type VethwayVariables struct {
 type VethwayPrograms struct {
 	VwConnect4      *ebpf.Program `ebpf:"vw_connect4"`
 	VwConnect6      *ebpf.Program `ebpf:"vw_connect6"`
+	VwDefragment    *ebpf.Program `ebpf:"vw_defragment"`
+	VwFragment      *ebpf.Program `ebpf:"vw_fragment"`
 	VwFromContainer *ebpf.Program `ebpf:"vw_from_container"`
+	VwFromDetour    *ebpf.Program `ebpf:"vw_from_detour"`
 	VwFromTun       *ebpf.Program `ebpf:"vw_from_tun"`
 	VwFromUplink    *ebpf.Program `ebpf:"vw_from_uplink"`
 	VwGc            *ebpf.Program `ebpf:"vw_gc"`
@@ -548,6 +602,7 @@ type VethwayPrograms struct {
 	VwNewFlow       *ebpf.Program `ebpf:"vw_new_flow"`
 	VwNewInbound    *ebpf.Program `ebpf:"vw_new_inbound"`
 	VwNewOutbound   *ebpf.Program `ebpf:"vw_new_outbound"`
+	VwNoFlow        *ebpf.Program `ebpf:"vw_no_flow"`
 	VwPostBind4     *ebpf.Program `ebpf:"vw_post_bind4"`
 	VwPostBind6     *ebpf.Program `ebpf:"vw_post_bind6"`
 	VwRecvmsg4      *ebpf.Program `ebpf:"vw_recvmsg4"`
@@ -563,7 +618,10 @@ func (p *VethwayPrograms) Close() error {
 	return _VethwayClose(
 		p.VwConnect4,
 		p.VwConnect6,
+		p.VwDefragment,
+		p.VwFragment,
 		p.VwFromContainer,
+		p.VwFromDetour,
 		p.VwFromTun,
 		p.VwFromUplink,
 		p.VwGc,
@@ -574,6 +632,7 @@ func (p *VethwayPrograms) Close() error {
 		p.VwNewFlow,
 		p.VwNewInbound,
 		p.VwNewOutbound,
+		p.VwNoFlow,
 		p.VwPostBind4,
 		p.VwPostBind6,
 		p.VwRecvmsg4,

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -68,6 +69,10 @@ func (l *Loader) open(ctx context.Context) error {
 	spec, err := bpf.LoadVethway()
 	if err != nil {
 		return fmt.Errorf("read the object: %w", err)
+	}
+	if err := features.HaveProgramType(ebpf.Netfilter); errors.Is(err, ebpf.ErrNotSupported) {
+		// Before 6.4. Without it, fragments out of order are dropped.
+		delete(spec.Programs, bpf.VethwayProgVwDefragment)
 	}
 	if err := l.openMaps(spec); err != nil {
 		return err

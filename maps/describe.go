@@ -62,6 +62,12 @@ func descriptors() []descriptor {
 		{bpf.VethwayMapQuotas, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapQuotas, quotasWire(), quotaRow, parseNumber)
 		}},
+		{bpf.VethwayMapFragments, true, func(m *ebpf.Map, _ Names, now uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapFragments, fragmentsWire(), fragmentRow(now), parseFragmentKey)
+		}},
+		{bpf.VethwayMapOrigins, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapOrigins, originsWire(), originRow, parseOriginKey)
+		}},
 		{bpf.VethwayMapSettings, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapSettings, settingsWire(), settingsRow, parseNumber)
 		}},

@@ -27,6 +27,8 @@ type Set struct {
 	PortFlows    *PortFlows
 	Quotas       *Quotas
 	Settings     *SettingsTable
+	Fragments    *Fragments
+	Origins      *Origins
 	Counters     *Counters
 	Incarnations *Incarnations
 	Names        Names
@@ -54,6 +56,8 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 		Generations:  &Generations{array(all, bpf.VethwayMapGenerations)},
 		PortFlows:    &PortFlows{array(all, bpf.VethwayMapPortFlows)},
 		Quotas:       table(all, bpf.VethwayMapQuotas, quotasWire()),
+		Fragments:    table(all, bpf.VethwayMapFragments, fragmentsWire()),
+		Origins:      table(all, bpf.VethwayMapOrigins, originsWire()),
 		Settings:     table(all, bpf.VethwayMapSettings, settingsWire()),
 		Counters:     &Counters{all[bpf.VethwayMapCounters]},
 		Incarnations: table(all, IncarnationsName, incarnationsWire()),

@@ -20,16 +20,19 @@ type Settings struct {
 	Flags    SettingsFlags
 	MaxFlows uint32 // that a container may have at the same time; 0: any number
 	MaxRate  uint32 // and begin in a second; 0: any number
+	// Detour is the ifindex of the way to where fragments are put in order; 0: none. DetourMAC is the far end's.
+	Detour    uint32
+	DetourMAC MAC
 }
 
 func settingsWire() wire[uint32, Settings] {
 	return codec[uint32, Settings, uint32, bpf.VethwaySettingsValue]{
 		key: same[uint32], unkey: same[uint32],
 		value: func(v Settings) bpf.VethwaySettingsValue {
-			return bpf.VethwaySettingsValue{Flags: uint32(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate}
+			return bpf.VethwaySettingsValue{Flags: uint32(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate, Detour: v.Detour, DetourMac: v.DetourMAC}
 		},
 		unvalue: func(v bpf.VethwaySettingsValue) Settings {
-			return Settings{Flags: SettingsFlags(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate}
+			return Settings{Flags: SettingsFlags(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate, Detour: v.Detour, DetourMAC: v.DetourMac}
 		},
 	}
 }
@@ -39,5 +42,6 @@ func settingsRow(_ uint32, v Settings) Row {
 		{"flags", bitNames(uint32(v.Flags), "any-remote")},
 		{"max_flows", v.MaxFlows},
 		{"max_rate", v.MaxRate},
+		{"detour", v.Detour},
 	}
 }

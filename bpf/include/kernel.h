@@ -69,6 +69,9 @@ typedef _Bool bool;
 #define BPF_F_ADJ_ROOM_NO_CSUM_RESET (1 << 5)
 
 #define BPF_F_CURRENT_NETNS (-1L)
+#define BPF_F_INGRESS 1
+
+#define NF_ACCEPT 1
 
 #define BPF_FIB_LOOKUP_SKIP_NEIGH 4 /* 6.3 */
 #define BPF_FIB_LOOKUP_SRC 16	    /* 6.7 */

@@ -10,6 +10,8 @@ enum call {
 	CALL_NEW_INBOUND,  /* from vw_from_uplink, vw_from_tun */
 	CALL_NEW_OUTBOUND, /* from vw_to_uplink, vw_to_tun */
 	CALL_ICMP_ERROR,   /* from all of these */
+	CALL_FRAGMENT,	   /* from all of these */
+	CALL_NO_FLOW,	   /* from vw_icmp_error, for what a container sends about no flow of ours */
 	CALLS,
 };
 
@@ -17,6 +19,8 @@ int vw_new_flow(struct __sk_buff *ctx);
 int vw_new_inbound(struct __sk_buff *ctx);
 int vw_new_outbound(struct __sk_buff *ctx);
 int vw_icmp_error(struct __sk_buff *ctx);
+int vw_fragment(struct __sk_buff *ctx);
+int vw_no_flow(struct __sk_buff *ctx);
 
 /* Written: once, when loaded. Read: programs. Life: that of the program set, by which it is pinned. */
 struct {
@@ -30,5 +34,7 @@ struct {
 		[CALL_NEW_INBOUND] = vw_new_inbound,
 		[CALL_NEW_OUTBOUND] = vw_new_outbound,
 		[CALL_ICMP_ERROR] = vw_icmp_error,
+		[CALL_FRAGMENT] = vw_fragment,
+		[CALL_NO_FLOW] = vw_no_flow,
 	},
 };

@@ -10,8 +10,23 @@ static __always_inline int tail(struct __sk_buff *ctx, enum call call, enum hook
 {
 	ctx->cb[0] = hook;
 	ctx->cb[1] = l3;
+	ctx->cb[2] = 0;
 	bpf_tail_call(ctx, &calls, call);
 	return -DROP_TAIL_CALL;
+}
+
+/* vw_fragment sends a datagram's first fragment on like any other packet, when it has noted its ports. */
+static __always_inline int tail_first(struct __sk_buff *ctx, enum call call)
+{
+	ctx->cb[2] = 1;
+	bpf_tail_call(ctx, &calls, call);
+	return -DROP_TAIL_CALL;
+}
+
+static __always_inline void packet_accept_first(struct __sk_buff *ctx, struct packet *pkt)
+{
+	if (ctx->cb[2])
+		pkt->flags &= ~PACKET_FRAGMENT;
 }
 
 /* To a container of the same network: no flow, nothing to translate; TTL stays, the link is the same. */
@@ -77,7 +92,16 @@ static __always_inline int from_container_miss(struct __sk_buff *ctx, struct pac
 			return -DROP_ISOLATED;
 		return deliver_to_neighbour(ctx, veth, to);
 	}
-	return tail(ctx, CALL_NEW_FLOW, HOOK_FROM_CONTAINER, pkt->l3);
+	return tail(ctx, pkt->flags & PACKET_FRAGMENT ? CALL_FRAGMENT : CALL_NEW_FLOW, HOOK_FROM_CONTAINER, pkt->l3);
+}
+
+static __always_inline int no_flow(struct __sk_buff *ctx)
+{
+	struct packet pkt;
+	int parsed;
+
+	parsed = packet_parse(ctx, &pkt, ETH_HLEN);
+	return parsed < 0 ? parsed : from_container_miss(ctx, &pkt, parsed);
 }
 
 static __always_inline int from_container(struct __sk_buff *ctx)
@@ -89,7 +113,7 @@ static __always_inline int from_container(struct __sk_buff *ctx)
 	parsed = packet_parse(ctx, &pkt, ETH_HLEN);
 	if (parsed < 0)
 		return parsed;
-	if (!parsed && !(pkt.flags & PACKET_ICMP_ERROR)) {
+	if (!parsed && !(pkt.flags & (PACKET_ICMP_ERROR | PACKET_FRAGMENT))) {
 		flow = flow_find(&pkt.key);
 		/* The entry's source address was checked when it was made; that it comes from that container now, the interface says. */
 		if (flow && flow->iif == ctx->ifindex) {
@@ -388,6 +412,7 @@ static __always_inline int new_flow(struct __sk_buff *ctx)
 	ret = packet_parse(ctx, &pkt, ETH_HLEN);
 	if (ret)
 		return ret < 0 ? ret : PASS;
+	packet_accept_first(ctx, &pkt);
 	veth = bpf_map_lookup_elem(&veths, &ifindex);
 	draft = flow_draft_get();
 	if (!veth || !draft)

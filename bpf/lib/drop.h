@@ -11,6 +11,7 @@ enum hook {
 	HOOK_FROM_UPLINK,
 	HOOK_TO_UPLINK,
 	HOOK_TO_BRIDGE,
+	HOOK_FROM_DETOUR,
 };
 
 enum drop_reason {

@@ -60,7 +60,7 @@ static __always_inline int packet_rewrite(struct __sk_buff *ctx, const struct pa
 	void *start;
 	__u8 *l4;
 
-	if (csum_l4_replace(ctx, pkt, flow->addr_diff, flow->port_diff))
+	if (!pkt->later && csum_l4_replace(ctx, pkt, flow->addr_diff, flow->port_diff))
 		return -DROP_REWRITE;
 	start = packet_at(ctx, pkt->l3, sizeof(struct iphdr));
 	if (!start)
@@ -76,7 +76,7 @@ static __always_inline int packet_rewrite(struct __sk_buff *ctx, const struct pa
 	} else {
 		rewrite_ipv4(start, flow, ttl_step);
 	}
-	if (flow->flags & FLOW_PORTS) {
+	if (flow->flags & FLOW_PORTS && !pkt->later) {
 		l4 = packet_at(ctx, pkt->l4, 8);
 		if (!l4)
 			return -DROP_REWRITE;

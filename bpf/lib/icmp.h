@@ -211,6 +211,9 @@ static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
 	ret = packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0);
 	if (ret || !draft)
 		return ret < 0 ? ret : PASS;
+	/* verifier: keeps it from walking on with packets of every other kind. */
+	if (!(pkt.flags & PACKET_ICMP_ERROR))
+		return -DROP_MALFORMED;
 	flow = NULL;
 	if (quote_parse(ctx, &pkt, &q)) {
 		flow_key_reverse(&key, &q.key);
@@ -218,7 +221,7 @@ static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
 	}
 	if (!flow || (!from_host && flow->iif != (from_container ? ifindex : 0))) {
 		if (from_container)
-			return from_container_miss(ctx, &pkt, 0);
+			return tail(ctx, CALL_NO_FLOW, HOOK_FROM_CONTAINER, pkt.l3);
 		return from_host && address_is_private(&pkt.key.src) ? -DROP_LEAK : PASS;
 	}
 	outer = &draft->flow;

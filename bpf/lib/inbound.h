@@ -68,6 +68,8 @@ static __always_inline int from_uplink(struct __sk_buff *ctx, __u32 l3)
 		return PASS;
 	if (pkt.flags & PACKET_ICMP_ERROR)
 		return tail(ctx, CALL_ICMP_ERROR, HOOK_FROM_UPLINK, l3);
+	if (pkt.flags & PACKET_FRAGMENT)
+		return tail(ctx, CALL_FRAGMENT, HOOK_FROM_UPLINK, l3);
 	is_published = port_use_of(pkt.key.proto, pkt.key.dport) & PORT_PUBLISHED;
 	is_mapped = port_in_pool(pkt.key.dport);
 	if (is_published || is_mapped || packet_keeps_ports(&pkt)) {
@@ -206,6 +208,7 @@ static __always_inline int new_inbound(struct __sk_buff *ctx)
 
 	if (packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0) || !draft)
 		return PASS;
+	packet_accept_first(ctx, &pkt);
 	flow = bpf_map_lookup_elem(&flows, &pkt.key);
 	if (flow && !flow_is_live(flow))
 		flow_delete_stale(&pkt.key, flow);
@@ -316,7 +319,7 @@ static __always_inline int new_outbound(struct __sk_buff *ctx)
 		if (!(network->flags & (pkt.v6 ? NETWORK_MASQUERADE6 : NETWORK_MASQUERADE4)))
 			return PASS;
 		if (pkt.flags & PACKET_FRAGMENT)
-			return -DROP_FRAGMENT;
+			return tail(ctx, CALL_FRAGMENT, HOOK_TO_UPLINK, ctx->cb[1]);
 		if (pkt.flags)
 			return -DROP_LEAK;
 	}

@@ -199,7 +199,35 @@ struct settings_value {
 	__u32 flags;	 /* SETTING_* */
 	__u32 max_flows; /* a container may have at the same time; 0: any number */
 	__u32 max_rate;	 /* and begin in a second; 0: any number */
-	__u32 pad;
+	__u32 detour;	 /* ifindex of the way to where fragments are put in order; 0: none */
+	__u8 detour_mac[6];
+	__u8 pad[2];
+};
+
+/* fragments: the ports of a datagram, which only its first fragment has. */
+struct fragment_key {
+	struct addr src, dst;
+	__be32 id; /* 16 bits in IPv4 */
+	__u8 proto;
+	__u8 pad[3];
+};
+
+struct fragment_value {
+	__be16 sport, dport;
+	__u32 detour; /* another one came before the first: all of them take the detour */
+	__u32 seen;   /* CLOCK_MONOTONIC seconds */
+};
+
+/* origins: where fragments on a detour belong. Identifiers do not survive it. */
+struct origin_key {
+	struct addr src, dst;
+	__u8 proto;
+	__u8 pad[7];
+};
+
+struct origin_value {
+	__u32 ifindex;
+	__u8 dmac[6], smac[6];
 };
 
 /* quotas: what a container has begun, by the slot of its endpoint. */
@@ -243,6 +271,23 @@ struct {
 	__type(key, struct flow_key);
 	__type(value, struct flow_value);
 } flows SEC(".maps");
+
+/* Written and read: vw_fragment. Life: 30 seconds, or until others need the room: what is lost is a datagram. Size: datagrams in
+ * flight. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment_value);
+} fragments SEC(".maps");
+
+/* Written: vw_fragment. Read: vw_from_detour. Life, size: as fragments. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct origin_key);
+	__type(value, struct origin_value);
+} origins SEC(".maps");
 
 /* Written: daemon. Read: programs on a new flow. Life: always. Size: one. */
 struct {

@@ -26,10 +26,12 @@
 #define ND_REDIRECT 137
 
 #define IP_OFFSET_MF 0x3fff /* fragment offset and more-fragments bit */
+#define IP_OFFSET 0x1fff
+#define IPV6_OFFSET 0xfff8
 #define IPV6_EXTENSIONS_MAX 4
 
 /* What stops a packet from having, or beginning, a flow. */
-#define PACKET_FRAGMENT 1   /* ports are unknown */
+#define PACKET_FRAGMENT 1   /* ports are unknown, or have not been noted for the fragments that follow */
 #define PACKET_ICMP_ERROR 2 /* belongs to the flow of the packet it quotes */
 #define PACKET_OPAQUE 4	    /* no ports to translate by: other protocols, other ICMP, IPv6 routing headers */
 
@@ -44,6 +46,8 @@ struct packet {
 	__u8 flags; /* PACKET_* */
 	__u8 icmp_type;
 	bool v6;
+	bool later; /* a fragment other than the first: no transport header */
+	__be32 fragment_id;
 };
 
 /* Pointer to len bytes at off, made linear if need be; NULL if the packet ends before. Every earlier pointer is dead afterwards. */
@@ -80,6 +84,9 @@ static __always_inline int parse_icmp(struct packet *pkt, const __u8 *icmp)
 		pkt->key.sport = id;
 	} else if (type == (pkt->v6 ? ICMPV6_ECHO_REPLY : ICMP_ECHOREPLY)) {
 		pkt->key.dport = id;
+	} else if (pkt->flags & PACKET_FRAGMENT) {
+		/* An error quotes less than what would have to be cut up. */
+		pkt->flags |= PACKET_OPAQUE;
 	} else if (pkt->v6 ? type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB
 			   : type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB) {
 		pkt->flags |= PACKET_ICMP_ERROR;
@@ -158,12 +165,13 @@ static __always_inline int parse_ipv4(struct __sk_buff *ctx, struct packet *pkt)
 	pkt->ttl = ip->ttl;
 	pkt->tos = ip->tos;
 	pkt->l4 = pkt->l3 + hlen;
+	pkt->key.proto = ip->protocol;
 	if (ip->frag_off & bpf_htons(IP_OFFSET_MF)) {
 		pkt->flags |= PACKET_FRAGMENT;
-		pkt->key.proto = ip->protocol;
-		return 0;
+		pkt->fragment_id = ip->id;
+		pkt->later = ip->frag_off & bpf_htons(IP_OFFSET);
 	}
-	return parse_l4(ctx, pkt, ip->protocol, len - hlen);
+	return pkt->later ? 0 : parse_l4(ctx, pkt, pkt->key.proto, len - hlen);
 }
 
 static __always_inline int parse_ipv6(struct __sk_buff *ctx, struct packet *pkt)
@@ -208,8 +216,15 @@ static __always_inline int parse_ipv6(struct __sk_buff *ctx, struct packet *pkt)
 		if (!ext)
 			return -DROP_MALFORMED;
 		pkt->flags |= PACKET_FRAGMENT;
-		pkt->key.proto = ext[0];
-		return 0;
+		pkt->fragment_id = *(__be32 *)(ext + 4);
+		pkt->later = *(__be16 *)(ext + 2) & bpf_htons(IPV6_OFFSET);
+		pkt->key.proto = next = ext[0];
+		hlen += 8;
+		if (pkt->later)
+			return 0;
+		if (hlen > len)
+			return -DROP_MALFORMED;
+		pkt->l4 += 8;
 	}
 	return parse_l4(ctx, pkt, next, len - hlen);
 }

@@ -41,6 +41,7 @@ type programs struct {
 	FromContainer *ebpf.Program `ebpf:"vw_from_container"`
 	FromUplink    *ebpf.Program `ebpf:"vw_from_uplink"`
 	FromTun       *ebpf.Program `ebpf:"vw_from_tun"`
+	FromDetour    *ebpf.Program `ebpf:"vw_from_detour"`
 	ToUplink      *ebpf.Program `ebpf:"vw_to_uplink"`
 	ToTun         *ebpf.Program `ebpf:"vw_to_tun"`
 	ToBridge      *ebpf.Program `ebpf:"vw_to_bridge"`
