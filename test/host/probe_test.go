@@ -3,7 +3,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -184,14 +183,6 @@ func (l lab) reaches(from *netlab.Namespace, network string, to netip.AddrPort, 
 	}
 	if seen.Server != server || peer.IsValid() && seen.Peer.Addr() != peer {
 		return fmt.Errorf("%s, want %s to see %s", seen, server, peer)
-	}
-	return nil
-}
-
-// fails is for eventually: reaching must end so.
-func (l lab) fails(from *netlab.Namespace, network string, to netip.AddrPort, want netlab.Outcome) error {
-	if got := netlab.Try(l.Context(), from, network, to, silence); got != want {
-		return errors.New("it ended: " + string(got))
 	}
 	return nil
 }
