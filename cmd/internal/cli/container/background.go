@@ -55,7 +55,10 @@ func (o *runOptions) background(ctx context.Context, a *app.App, argv []string) 
 
 // again is the command line of the foreground run: every flag as it was given, but for -d, and the chosen name.
 func (o *runOptions) again(argv []string) []string {
-	args := []string{"run", "--" + readyFlag + "=3", "--name=" + o.name, "--network=" + o.network}
+	args := []string{"run", "--" + readyFlag + "=3", "--name=" + o.name}
+	for _, n := range o.networks {
+		args = append(args, "--network="+n)
+	}
 	for _, p := range o.publish {
 		args = append(args, "--publish="+p)
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,14 +25,14 @@ import (
 
 // connectFlags are the flags of run and attach.
 type connectFlags struct {
-	name, network   string
-	publish, labels []string
-	endpoint        app.EndpointFlags
+	name                      string
+	networks, publish, labels []string
+	endpoint                  app.EndpointFlags
 }
 
 func (o *connectFlags) addFlags(a *app.App, cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.network, "network", "", "network to connect to (also --net)")
+	f.StringArrayVar(&o.networks, "network", nil, "network to connect to (also --net); with several, --ip and the like are for the first")
 	f.StringVar(&o.name, "name", "", "name of the container (default: chosen)")
 	f.StringArrayVarP(&o.publish, "publish", "p", nil, "[[IP:]HOST-PORT:]PORT[/tcp|udp|sctp]; ranges as 8000-8005:80-85")
 	f.StringArrayVar(&o.labels, "label", nil, "KEY=VALUE")
@@ -44,14 +45,20 @@ func (o *connectFlags) addFlags(a *app.App, cmd *cobra.Command) {
 // request is what the flags ask for, for the namespace ref.
 func (o *connectFlags) request(ref string) (api.ContainerAttach, error) {
 	req := api.ContainerAttach{Name: o.name, Namespace: ref}
-	if o.network == "" {
+	if len(o.networks) == 0 || slices.Contains(o.networks, "") {
 		return req, exit.Errorf(exit.Usage, "--network is missing").WithHint("vethway network ls; --network NAME")
 	}
 	ep, err := o.endpoint.Config()
 	if err != nil {
 		return req, err
 	}
-	req.Networks = []api.NetworkConnection{{Network: o.network, EndpointConfig: ep}}
+	for i, n := range o.networks {
+		conn := api.NetworkConnection{Network: n}
+		if i == 0 {
+			conn.EndpointConfig = ep
+		}
+		req.Networks = append(req.Networks, conn)
+	}
 	if req.Publish, err = port.Parse(o.publish); err != nil {
 		return req, err
 	}

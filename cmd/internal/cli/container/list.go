@@ -135,19 +135,3 @@ func networks(ct api.Container) string {
 	sort.Strings(out)
 	return strings.Join(out, ", ")
 }
-
-// ports lists published ports in Docker's way: 0.0.0.0:8080->80/tcp.
-func ports(ct api.Container) string {
-	var out []string
-	for target, bindings := range ct.NetworkSettings.Ports {
-		for _, b := range bindings {
-			host := b.HostIP.String()
-			if b.HostIP.Is6() {
-				host = "[" + host + "]"
-			}
-			out = append(out, host+":"+b.HostPort+"->"+target)
-		}
-	}
-	sort.Strings(out)
-	return strings.Join(out, ", ")
-}

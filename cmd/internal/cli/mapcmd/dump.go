@@ -16,7 +16,7 @@ func newDump(a *app.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dump [flags] MAP",
 		Short: "Print every entry of a map, decoded",
-		Long:  "Print every entry of a map, decoded; of an array, those that are not zero.\n\n" + output.Help,
+		Long:  "Print every entry of a map, decoded and in order; of an array, those that are not zero.\n\n" + output.Help,
 		Example: `  vethway map dump endpoints
   vethway map dump flows --limit 20
   vethway map dump published -o json`,
@@ -35,10 +35,10 @@ func newDump(a *app.App) *cobra.Command {
 			if err != nil {
 				return explain(a, err)
 			}
-			return show(a, o, "MapEntryList", rows)
+			return show(a, o, "MapEntryList", sorted(rows))
 		},
 	}
 	o.AddFlags(cmd, false)
-	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many (default: all)")
+	cmd.Flags().IntVar(&limit, "limit", 0, "at most so many, whichever come first (default: all)")
 	return cmd
 }

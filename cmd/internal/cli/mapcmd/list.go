@@ -3,6 +3,8 @@
 package mapcmd
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/vethway/vethway/cmd/internal/cli/app"
@@ -32,9 +34,22 @@ func newList(a *app.App) *cobra.Command {
 			for _, m := range list {
 				rows = append(rows, m.Row())
 			}
-			return show(a, o, "MapList", rows)
+			return output.Print(a.Streams, o, "MapList", rows, nil, func([]maps.Row) *output.Table { return listing(list) })
 		},
 	}
 	o.AddFlags(cmd, false)
 	return cmd
+}
+
+// listing leaves out what hardly anybody asks for; the other formats have it.
+func listing(list []maps.Info) *output.Table {
+	t := output.NewTable("NAME", "TYPE", "ENTRIES", "MAX ENTRIES", "MEMORY", "SCHEMA", "ID")
+	for _, m := range list {
+		entries := ""
+		if m.Entries >= 0 {
+			entries = fmt.Sprint(m.Entries)
+		}
+		t.Row(m.Name, m.Type, entries, fmt.Sprint(m.MaxEntries), app.Bytes(m.Memory), fmt.Sprint(m.Schema), fmt.Sprint(m.ID))
+	}
+	return t
 }
