@@ -64,5 +64,9 @@ func pending() []Pending {
 		{"N17 data after an RST revives", "", "flags are never forgotten"},
 		{"N17 one FIN leaves the session as it is", "", "the first FIN ends it"},
 		{"N19 time exceeded for TTL 1 to a published port of another network", "", "it is dropped without a word"},
+		{"N22 made-up trace 0", "", "fragments, and TTL 1 from outside"},
+		{"N22 made-up trace 1", "", "fragments, and TTL 1 from outside"},
+		{"N22 made-up trace 2", "", "fragments, and TTL 1 from outside"},
+		{"N22 made-up trace 3", "", "fragments, and TTL 1 from outside"},
 	}
 }
