@@ -28,6 +28,13 @@ type Config struct {
 	MTU int
 	// Uplinks narrows the uplinks to interfaces whose names match one of these patterns; empty: all there are.
 	Uplinks []string
+	// MaxFlows is how many flows a container may have begun at a time, MaxFlowRate how many it may begin in a second;
+	// 0: any number.
+	MaxFlows, MaxFlowRate uint32
+	// Timeouts of flows of networks that have none of their own; the zero value stands for DefaultTimeouts.
+	Timeouts Timeouts
+	// AllowShortTimeouts lets networks have timeouts that are shorter than the RFCs allow.
+	AllowShortTimeouts bool
 	// ReconcileInterval is how often the host is compared with the desired state without cause; 0: 30 s.
 	ReconcileInterval time.Duration
 	// CollectInterval is how often idle flows are collected; 0: 5 s.
@@ -73,6 +80,9 @@ func (c *Config) setDefaults() error {
 		if _, err := path.Match(pattern, ""); err != nil {
 			return fmt.Errorf("uplink pattern %q: %w", pattern, err)
 		}
+	}
+	if c.Timeouts == (Timeouts{}) {
+		c.Timeouts = DefaultTimeouts()
 	}
 	if c.MTU == 0 {
 		c.MTU = 1500

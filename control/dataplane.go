@@ -38,6 +38,11 @@ type DataplaneState struct {
 	Routing uint64
 	// HostPorts are ports inside the NAT pool that sockets of the host are bound to.
 	HostPorts []HostPort
+	// MaxFlows is how many flows a container may have begun at a time, MaxFlowRate how many it may begin in a second;
+	// 0: any number.
+	MaxFlows, MaxFlowRate uint32
+	// Timeouts of flows of networks that have none of their own; the zero value stands for DefaultTimeouts.
+	Timeouts Timeouts
 }
 
 // DataplaneNetwork is a network as the packet programs see it.
@@ -53,6 +58,9 @@ type DataplaneNetwork struct {
 	Masquerade4  bool
 	Masquerade6  bool
 	SNAT4, SNAT6 netip.Addr // fixed source address instead of the egress route's; invalid: masquerade
+	// AnyRemote lets in whoever sends to a container's mapping, not only whom the container has sent to.
+	AnyRemote bool
+	Timeouts  *Timeouts // nil: DataplaneState's
 }
 
 // DataplaneEndpoint is one container's attachment to one network.
@@ -100,7 +108,7 @@ type Flow struct {
 	Network          uint32
 	Packets, Bytes   uint64 // in the original direction
 	RPackets, RBytes uint64 // in the reply direction
-	Idle             time.Duration
+	Idle             time.Duration // since the last packet that keeps it
 	Timeout          time.Duration
 	Stale            bool
 }

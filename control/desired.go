@@ -96,10 +96,13 @@ func target(hostIP netip.Addr, gw4, gw6 *endpoint) (*endpoint, netip.Addr) {
 // are left out.
 func (e *Engine) dataplaneState(s *state) *DataplaneState {
 	facts := e.kernel.facts
-	want := &DataplaneState{HostPorts: facts.Bound, Locals: facts.Locals, Routing: facts.Routing}
+	want := &DataplaneState{
+		HostPorts: facts.Bound, Locals: facts.Locals, Routing: facts.Routing,
+		MaxFlows: e.cfg.MaxFlows, MaxFlowRate: e.cfg.MaxFlowRate, Timeouts: e.cfg.Timeouts,
+	}
 	for _, n := range s.sortedNetworks() {
 		if bridge, ok := e.kernel.bridges[n.ID]; ok {
-			want.Networks = append(want.Networks, n.dataplane(bridge))
+			want.Networks = append(want.Networks, n.dataplane(bridge, e.cfg.Timeouts))
 		}
 	}
 	for _, c := range s.sortedContainers() {
@@ -130,12 +133,13 @@ func (s *state) otherNetworks(c *container, not *endpoint) []uint32 {
 	return others
 }
 
-func (n *network) dataplane(bridge BridgeInfo) DataplaneNetwork {
+func (n *network) dataplane(bridge BridgeInfo, common Timeouts) DataplaneNetwork {
 	d := DataplaneNetwork{
 		ID: n.Index, BridgeIndex: bridge.Index, BridgeMAC: bridge.MAC, MTU: n.MTU, Internal: n.Internal,
 		Masquerade4: n.Masquerade && n.IPv4 != nil && !n.Internal,
 		Masquerade6: n.Masquerade && n.IPv6 != nil && !n.Internal,
 		SNAT4:       n.HostIPv4, SNAT6: n.HostIPv6,
+		AnyRemote: n.NAT.AnyRemote, Timeouts: n.NAT.timeouts(common),
 	}
 	for _, a := range []*addressing{n.IPv4, n.IPv6} {
 		if a != nil {

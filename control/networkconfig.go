@@ -41,6 +41,7 @@ type wanted struct {
 	bridge     string
 	// host4 and host6 are the host's addresses that packets are to leave with.
 	host4, host6 netip.Addr
+	nat          natOptions
 }
 
 func (e *Engine) parseNetwork(req api.NetworkCreate) (wanted, error) {
@@ -59,7 +60,7 @@ func (e *Engine) parseNetwork(req api.NetworkCreate) (wanted, error) {
 	}
 	// In order, so that of several mistakes always the same one is named.
 	for _, key := range slices.Sorted(maps.Keys(req.Options)) {
-		if err := w.parseOption(key, req.Options[key]); err != nil {
+		if err := w.parseOption(key, req.Options[key], e.cfg.AllowShortTimeouts); err != nil {
 			return w, err
 		}
 	}
@@ -134,7 +135,7 @@ func (w *wanted) parseFamilies(req api.NetworkCreate) error {
 	return nil
 }
 
-func (w *wanted) parseOption(key, value string) (err error) {
+func (w *wanted) parseOption(key, value string, allowShort bool) (err error) {
 	switch key {
 	case api.OptionMasquerade:
 		w.masquerade, err = strconv.ParseBool(value)
@@ -160,15 +161,28 @@ func (w *wanted) parseOption(key, value string) (err error) {
 			return api.Errorf(api.Unsupported, "gateway mode %q is not supported yet", value).WithHint("use nat, or leave it out")
 		}
 	default:
-		return api.Errorf(api.InvalidArgument, "unknown network option %s", key).WithHint("known are %s", strings.Join([]string{
-			api.OptionMasquerade, api.OptionMTU, api.OptionBridgeName, api.OptionICC, api.OptionGatewayMode,
-			api.OptionHostIPv4, api.OptionHostIPv6,
-		}, ", "))
+		if known, err := w.parseNATOption(key, value, allowShort); known {
+			return err
+		}
+		return api.Errorf(api.InvalidArgument, "unknown network option %s", key).WithHint("known are %s", strings.Join(knownOptions(), ", "))
 	}
 	if err != nil {
 		return api.Errorf(api.InvalidArgument, "option %s: %q is not valid", key, value)
 	}
 	return nil
+}
+
+func knownOptions() []string {
+	known := []string{
+		api.OptionMasquerade, api.OptionMTU, api.OptionBridgeName, api.OptionICC, api.OptionGatewayMode,
+		api.OptionHostIPv4, api.OptionHostIPv6, api.OptionFiltering, api.OptionInboundRefresh, api.OptionPortRest,
+	}
+	for _, timer := range Timers() {
+		if timer.Name != PortRest {
+			known = append(known, api.OptionTimeout+timer.Name)
+		}
+	}
+	return known
 }
 
 func parseHostAddr(value string, family func(netip.Addr) bool) (netip.Addr, error) {

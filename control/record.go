@@ -30,6 +30,7 @@ type network struct {
 	HostIPv6 netip.Addr  `json:",omitzero"`
 	IPv4     *addressing `json:",omitempty"`
 	IPv6     *addressing `json:",omitempty"`
+	NAT      natOptions  `json:",omitzero"`
 	Options  map[string]string
 	Labels   map[string]string
 }

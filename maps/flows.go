@@ -31,6 +31,9 @@ const (
 	FlowHost       = FlowKind(bpf.VethwayFlowKindFLOW_HOST)
 )
 
+// FlowToUplink is the action of entries whose packets leave the host.
+const FlowToUplink = uint8(bpf.VethwayFlowActionFLOW_TO_UPLINK)
+
 // FlowFlags are the FLOW_* bits of bpf/lib/maps.h.
 type FlowFlags uint8
 

@@ -18,7 +18,7 @@ type Flow struct {
 	Bytes     uint64 `json:"Bytes"`
 	RPackets  uint64 `json:"ReplyPackets"`
 	RBytes    uint64 `json:"ReplyBytes"`
-	// IdleSeconds since the last packet; the flow is forgotten after TimeoutSeconds.
+	// IdleSeconds since the last packet that keeps the flow, which is forgotten after TimeoutSeconds.
 	IdleSeconds    float64 `json:"IdleSeconds"`
 	TimeoutSeconds float64 `json:"TimeoutSeconds"`
 	// Stale flows belong to an endpoint or port that is gone; they carry nothing and await collection.

@@ -19,6 +19,17 @@ const (
 	// OptionHostIPv4 and OptionHostIPv6 name the host's address that containers' packets leave with.
 	OptionHostIPv4 = "com.docker.network.host_ipv4"
 	OptionHostIPv6 = "com.docker.network.host_ipv6"
+	// The rest Docker does not have. OptionTimeout begins the names of several: see control.Timers.
+	OptionFiltering      = "com.vethway.nat.filtering"
+	OptionInboundRefresh = "com.vethway.nat.inbound-refresh"
+	OptionTimeout        = "com.vethway.nat.timeout."
+	OptionPortRest       = "com.vethway.nat.port-rest"
+)
+
+// Values of OptionFiltering (RFC 4787 section 5).
+const (
+	FilteringDependent   = "address-and-port-dependent" // only whom the container has sent to may answer
+	FilteringIndependent = "endpoint-independent"       // whoever sends to a UDP mapping is let in
 )
 
 // Driver is the only network driver there is.

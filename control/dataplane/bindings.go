@@ -18,7 +18,7 @@ func (c *collector) bindings(ctx context.Context) error {
 	type candidate struct {
 		key  maps.BindingKey
 		seen uint32
-		rest time.Duration
+		due  bool
 	}
 	var unused []candidate
 	resting := make(map[uint64]time.Duration)
@@ -35,14 +35,14 @@ func (c *collector) bindings(ctx context.Context) error {
 		}
 		h := maphash.Comparable(c.seed, key)
 		if generation != b.Generation {
-			unused = append(unused, candidate{key, b.Seen, c.d.cfg.Timeouts.PortRest})
+			unused = append(unused, candidate{key, b.Seen, true})
 		} else if !c.bound[h] {
 			since, known := c.d.resting[h]
 			if !known {
 				since = now
 			}
 			resting[h] = since
-			unused = append(unused, candidate{key, b.Seen, now - since})
+			unused = append(unused, candidate{key, b.Seen, now-since >= c.policy.timeouts(b.Network).PortRest})
 		}
 		inner = ctx.Err()
 		return inner == nil
@@ -57,7 +57,7 @@ func (c *collector) bindings(ctx context.Context) error {
 	full := entries > table.Capacity()*pressureNumerator/pressureDenominator
 	for _, u := range unused {
 		// A binding is a moment older than its first flow.
-		if !full && u.rest < c.d.cfg.Timeouts.PortRest || maps.Age(c.now, u.seen) < orphanAge {
+		if !full && !u.due || maps.Age(c.now, u.seen) < orphanAge {
 			continue
 		}
 		if _, err := c.d.loader.CollectBinding(u.key, u.seen); err != nil {

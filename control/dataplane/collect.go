@@ -6,13 +6,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"github.com/vethway/vethway/maps"
 	"hash/maphash"
 	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/vethway/vethway/maps"
 )
 
 const (
@@ -28,6 +25,8 @@ const (
 // collector is one run of Collect.
 type collector struct {
 	d       *Dataplane
+	policy  *policy
+	tight   map[uint32]bool // slots of containers that are about to use up their quota
 	seed    maphash.Seed
 	now     uint32          // when it began; what was seen since is no older than nothing
 	bound   map[uint64]bool // bindings that have flows
@@ -37,11 +36,18 @@ type collector struct {
 }
 
 // Collect implements control.Dataplane. Whether a flow goes is decided on a snapshot; that nothing has happened to it
-// since is checked in the kernel, next to the delete.
+// since is checked in the kernel, next to the delete. Before the first Sync nothing goes.
 func (d *Dataplane) Collect(ctx context.Context) (int, error) {
 	d.collecting.Lock()
 	defer d.collecting.Unlock()
-	c := &collector{d: d, seed: d.seed, now: uint32(d.cfg.Clock() / time.Second), bound: make(map[uint64]bool)}
+	c := &collector{d: d, policy: d.policy.Load(), seed: d.seed, now: uint32(d.cfg.Clock() / time.Second), bound: make(map[uint64]bool)}
+	if !c.policy.told {
+		return 0, nil
+	}
+	var err error
+	if c.tight, err = d.tightQuotas(c.policy.maxFlows); err != nil {
+		return 0, fmt.Errorf("collect flows: %w", err)
+	}
 	if err := c.flows(ctx); err != nil {
 		return c.deleted, fmt.Errorf("collect flows: %w", err)
 	}
@@ -53,10 +59,13 @@ func (d *Dataplane) Collect(ctx context.Context) (int, error) {
 
 func (c *collector) flows(ctx context.Context) error {
 	alone, err := c.pairs(ctx, c.visit, func(s *session) error {
-		if !c.expired(s) {
-			return nil
+		switch {
+		case c.expired(s):
+			return c.deleteIf(s, c.expired)
+		case c.tight[s.flow.Owner] && overdue(s):
+			return c.deleteIf(s, overdue)
 		}
-		return c.deleteIf(s, c.expired)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -70,13 +79,16 @@ func (c *collector) flows(ctx context.Context) error {
 }
 
 func (c *collector) expired(s *session) bool {
-	return s.stale() || time.Duration(s.idle())*time.Second >= c.d.cfg.Timeouts.of(s)
+	return s.stale() || time.Duration(s.idle())*time.Second >= c.policy.timeout(s)
 }
+
+// overdue sessions are over, and kept for late segments only: where room is needed, they are the first to go.
+func overdue(s *session) bool { return s.closed() && s.silent() >= closedAge }
 
 // visit sees every entry.
 func (c *collector) visit(key maps.FlowKey, flow maps.Flow, digest uint64) error {
 	c.entries++
-	if flow.Flags&(maps.FlowReply|maps.FlowNATSource) == maps.FlowNATSource && key.Proto != unix.IPPROTO_TCP {
+	if holdsBinding(&key, &flow) {
 		c.bound[maphash.Comparable(c.seed, maps.BindingOf(key, flow))] = true
 	}
 	if !c.d.unpaired[digest] || maps.Age(c.now, flow.Seen) < orphanAge {
@@ -95,9 +107,11 @@ func (c *collector) visit(key maps.FlowKey, flow maps.Flow, digest uint64) error
 // and a look-up for each would cost more than the scan.
 type half struct {
 	seen     uint32
+	owner    uint32
 	tcpFlags uint8
 	answered bool
 	stale    bool
+	keeps    bool
 }
 
 // pairs scans the table: visit is called for every entry, and met for every session, when its second entry comes by,
@@ -137,7 +151,10 @@ func (c *collector) pairUp(waiting map[uint64]half, key maps.FlowKey, flow maps.
 	if err := visit(key, flow, digest); err != nil {
 		return err
 	}
-	this := half{seen: flow.Seen, tcpFlags: flow.TCPFlags, answered: flow.Packets > 0, stale: flow.Generation != generation}
+	this := half{
+		seen: flow.Seen, owner: flow.Owner, tcpFlags: flow.TCPFlags, answered: flow.Packets > 0,
+		stale: flow.Generation != generation, keeps: c.policy.keeps(&flow),
+	}
 	other, ok := waiting[digest]
 	if !ok {
 		waiting[digest] = this
@@ -148,7 +165,8 @@ func (c *collector) pairUp(waiting map[uint64]half, key maps.FlowKey, flow maps.
 	if isReply {
 		ours, theirs = other, this
 	}
-	s.flow = maps.Flow{Seen: ours.seen, TCPFlags: ours.tcpFlags}
+	s.network, s.keeps = flow.Network, [2]bool{ours.keeps, theirs.keeps}
+	s.flow = maps.Flow{Seen: ours.seen, Owner: ours.owner, TCPFlags: ours.tcpFlags}
 	s.reply = maps.Flow{Seen: theirs.seen, TCPFlags: theirs.tcpFlags}
 	if theirs.answered {
 		s.reply.Packets = 1
@@ -190,12 +208,11 @@ func (c *collector) relieve(ctx context.Context, need int) error {
 	}
 	var young []candidate
 	longestIdleFirst := func(a, b candidate) int { return cmp.Compare(b.idle, a.idle) }
-	closed := func(s *session) bool { return s.closed() && s.idle() >= closedAge }
 	nothing := func(maps.FlowKey, maps.Flow, uint64) error { return nil }
 	_, err := c.pairs(ctx, nothing, func(s *session) error {
 		switch {
-		case closed(s):
-			return c.deleteIf(s, closed)
+		case overdue(s):
+			return c.deleteIf(s, overdue)
 		case s.embryonic():
 			if young = append(young, candidate{s.key, s.replyKey, s.idle()}); len(young) >= 2*need {
 				slices.SortFunc(young, longestIdleFirst)

@@ -13,21 +13,6 @@ import (
 	"github.com/vethway/vethway/maps"
 )
 
-// Either side's packets keep a session.
-func TestEitherSideRefreshes(t *testing.T) {
-	f := newFixture(t)
-	f.sync(oneNetwork())
-	f.masquerade(udp, 40000, 20000, half{0, 1, time.Hour}, half{0, 1, time.Second})
-	f.masquerade(udp, 40001, 20001, half{0, 1, time.Second}, half{0, 1, time.Hour})
-	f.masquerade(udp, 40002, 20002, half{0, 1, time.Hour}, half{0, 1, time.Hour})
-	if n := f.collect(); n != 1 {
-		t.Errorf("%d went, want 1", n)
-	}
-	if got := f.ports(); !slices.Equal(got, []uint16{40000, 40001}) {
-		t.Errorf("left: %v", got)
-	}
-}
-
 func TestStaleFlowsGoAtOnce(t *testing.T) {
 	f := newFixture(t)
 	f.sync(oneNetwork())

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vethway/vethway/control"
@@ -33,11 +34,14 @@ type Dataplane struct {
 	endpoints  mirror[netip.Addr, maps.Endpoint]
 	veths      mirror[uint32, maps.Veth]
 	published  mirror[maps.PublishedKey, maps.PublishedPort]
+	settings   mirror[uint32, maps.Settings]
 	slots      slots
 	ports      ports
 	synced     bool   // since the start
 	routing    uint64 // digest of the routes that flows have been told of
 	verifiedAt time.Duration
+
+	policy atomic.Pointer[policy] // never nil
 
 	collecting sync.Mutex               // one Collect at a time
 	unpaired   map[uint64]bool          // halves of sessions, by digest
@@ -53,7 +57,7 @@ func New(cfg Config) (*Dataplane, error) {
 		return nil, err
 	}
 	m := cfg.Loader.Maps()
-	return &Dataplane{
+	d := &Dataplane{
 		cfg: cfg, log: cfg.Logger, loader: cfg.Loader, maps: m,
 		networks:  newMirror(m.Networks, cmp.Compare[uint32]),
 		addresses: newMirror(m.Addresses, mostSpecificFirst),
@@ -61,10 +65,13 @@ func New(cfg Config) (*Dataplane, error) {
 		endpoints: newMirror(m.Endpoints, netip.Addr.Compare),
 		veths:     newMirror(m.Veths, cmp.Compare[uint32]),
 		published: newMirror(m.Published, comparePublished),
-		slots:     newSlots(m.Generations, m.Incarnations),
+		settings:  newMirror(m.Settings, cmp.Compare[uint32]),
+		slots:     newSlots(m.Generations, m.Incarnations, m.Quotas),
 		ports:     newPorts(m.PortUse),
 		seed:      maphash.MakeSeed(),
-	}, nil
+	}
+	d.policy.Store(&policy{common: control.DefaultTimeouts()})
+	return d, nil
 }
 
 // mostSpecificFirst keeps a short prefix from catching, for a moment, what a longer one is about to say otherwise.
@@ -107,6 +114,7 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 	if err != nil {
 		return err
 	}
+	d.policy.Store(policyOf(want))
 	if err := d.add(p); err != nil {
 		return err
 	}
@@ -127,7 +135,7 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 func (d *Dataplane) load() error {
 	return inOrder(
 		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.published.load,
-		d.slots.load, func() error { return d.ports.load(d.cfg.Clock()) },
+		d.settings.load, d.slots.load, func() error { return d.ports.load(d.cfg.Clock()) },
 	)
 }
 
@@ -135,6 +143,7 @@ func (d *Dataplane) load() error {
 func (d *Dataplane) add(p *plan) error {
 	return inOrder(
 		func() error { return d.slots.take(p.slots) },
+		func() error { return d.settings.add(p.settings) },
 		func() error { return d.networks.add(p.networks) },
 		func() error { return d.addresses.add(p.addresses) },
 		func() error { return d.uplinks.add(p.uplinks) },

@@ -20,6 +20,8 @@ type session struct {
 	replyKey   maps.FlowKey
 	reply      maps.Flow
 	hasReply   bool
+	network    uint16
+	keeps      [2]bool // whether packets of either direction keep it
 	now        uint32
 	generation uint32 // that of the slot, read after the entry
 }
@@ -36,17 +38,31 @@ func (d *Dataplane) pair(key maps.FlowKey, flow maps.Flow) (session, error) {
 		return s, err
 	}
 	s.reply, s.hasReply = reply, ok
+	p := d.policy.Load()
+	s.network, s.keeps = flow.Network, [2]bool{p.keeps(&flow), p.keeps(&reply)}
 	s.now = uint32(d.cfg.Clock() / time.Second)
 	return s, nil
 }
 
-// idle is the time since the last packet of either direction.
+// idle is the time since the last packet that keeps it.
 func (s *session) idle() uint32 {
-	idle := maps.Age(s.now, s.flow.Seen)
-	if s.hasReply {
-		idle = min(idle, maps.Age(s.now, s.reply.Seen))
+	ours, theirs := maps.Age(s.now, s.flow.Seen), maps.Age(s.now, s.reply.Seen)
+	switch {
+	case !s.hasReply || !s.keeps[1]:
+		return ours
+	case !s.keeps[0]:
+		return theirs
 	}
-	return idle
+	return min(ours, theirs)
+}
+
+// silent is the time since the last packet of either direction.
+func (s *session) silent() uint32 {
+	silent := maps.Age(s.now, s.flow.Seen)
+	if s.hasReply {
+		silent = min(silent, maps.Age(s.now, s.reply.Seen))
+	}
+	return silent
 }
 
 func (s *session) stale() bool { return s.flow.Generation != s.generation }
@@ -71,22 +87,6 @@ func (s *session) embryonic() bool {
 		return s.flow.TCPFlags&s.reply.TCPFlags&maps.TCPAck == 0
 	}
 	return !s.twoWay()
-}
-
-func (t *Timeouts) of(s *session) time.Duration {
-	switch s.key.Proto {
-	case unix.IPPROTO_TCP:
-		if s.established() {
-			return t.TCPEstablished
-		}
-		return t.TCPTransitory
-	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
-		return t.ICMP
-	}
-	if s.twoWay() {
-		return t.UDPTwoWay
-	}
-	return t.UDPOneWay
 }
 
 // state names what a session is at, in the words of the kernel's own connection tracking.
@@ -123,7 +123,7 @@ func (d *Dataplane) describe(s *session) control.Flow {
 		Reply:    control.Tuple{Src: s.replyKey.Src, Dst: s.replyKey.Dst},
 		State:    s.state(), Network: uint32(s.flow.Network),
 		Packets: s.flow.Packets, Bytes: s.flow.Bytes, RPackets: s.reply.Packets, RBytes: s.reply.Bytes,
-		Idle: time.Duration(s.idle()) * time.Second, Timeout: d.cfg.Timeouts.of(s), Stale: s.stale(),
+		Idle: time.Duration(s.idle()) * time.Second, Timeout: d.policy.Load().timeout(s), Stale: s.stale(),
 	}
 }
 
@@ -167,12 +167,35 @@ func (d *Dataplane) Flush(ctx context.Context, match func(control.Flow) bool) (i
 		if !match(d.describe(&s)) {
 			return true, nil
 		}
-		// The reply entry first: it holds the NAT port, and a packet in between makes a new flow rather than half of one.
-		flushed++
-		return true, d.maps.Flows.Delete([]maps.FlowKey{s.replyKey, s.key})
+		gone, err := d.end(&s)
+		if gone {
+			flushed++
+		}
+		return true, err
 	})
 	if err != nil {
 		return flushed, fmt.Errorf("flush flows: %w", err)
 	}
 	return flushed, nil
+}
+
+// endTries is more than enough: an entry's time changes once a second.
+const endTries = 5
+
+// end deletes a session whatever goes on in it, by the program that also knows what it counted against. One that is only
+// half there is being made or deleted at this moment, and is left to that.
+func (d *Dataplane) end(s *session) (gone bool, err error) {
+	for range endTries {
+		if gone, err = d.loader.Collect(s.key, s.replyKey, s.flow.Seen, s.reply.Seen); gone || err != nil {
+			return gone, err
+		}
+		flow, ok, err := d.maps.Flows.Lookup(s.key)
+		if err != nil || !ok {
+			return false, err
+		}
+		if *s, err = d.pair(s.key, flow); err != nil || !s.hasReply {
+			return false, err
+		}
+	}
+	return false, nil
 }

@@ -97,7 +97,7 @@ func TestFlowsArePaired(t *testing.T) {
 		Proto: "tcp", Kind: "masquerade", State: "ESTABLISHED", Network: 1,
 		Original: control.Tuple{Src: addrPort("172.30.1.2:40000"), Dst: addrPort("192.0.2.3:80")},
 		Reply:    control.Tuple{Src: addrPort("192.0.2.3:80"), Dst: addrPort("192.0.2.2:20000")},
-		Packets:  7, Bytes: 700, RPackets: 5, RBytes: 500, Idle: 2 * time.Second, Timeout: 7440 * time.Second,
+		Packets:  7, Bytes: 700, RPackets: 5, RBytes: 500, Idle: 3 * time.Second, Timeout: 7440 * time.Second,
 	}
 	if len(flows) != 1 || flows[0] != want {
 		t.Errorf("flows: %+v\nwant: %+v", flows, want)

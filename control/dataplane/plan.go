@@ -26,6 +26,7 @@ type plan struct {
 	slots      map[uint32]uint64 // all that are in use, with digests
 	ports      map[uint32]bool   // published ones, by index
 	hostPorts  map[uint32]bool   // those that sockets of the host are bound to
+	settings   map[uint32]maps.Settings
 	interfaces []loader.Interface
 }
 
@@ -68,7 +69,19 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 	for _, port := range want.HostPorts {
 		p.hostPorts[maps.PortIndex(port.Proto, port.Port)] = true
 	}
+	p.planSettings(want)
 	return p, nil
+}
+
+// planSettings comes after the networks.
+func (p *plan) planSettings(want *control.DataplaneState) {
+	s := maps.Settings{MaxFlows: want.MaxFlows, MaxRate: want.MaxFlowRate}
+	for _, n := range p.networks {
+		if n.Flags&maps.NetworkAnyRemote != 0 {
+			s.Flags |= maps.SettingAnyRemote
+		}
+	}
+	p.settings = map[uint32]maps.Settings{0: s}
 }
 
 func (d *Dataplane) planNetwork(p *plan, n control.DataplaneNetwork, gateways map[netip.Addr]uint32) error {
@@ -106,7 +119,7 @@ func networkFlags(n control.DataplaneNetwork) maps.NetworkFlags {
 	var flags maps.NetworkFlags
 	for flag, on := range map[maps.NetworkFlags]bool{
 		maps.NetworkInternal: n.Internal, maps.NetworkNoICC: n.NoICC,
-		maps.NetworkMasquerade4: n.Masquerade4, maps.NetworkMasquerade6: n.Masquerade6,
+		maps.NetworkMasquerade4: n.Masquerade4, maps.NetworkMasquerade6: n.Masquerade6, maps.NetworkAnyRemote: n.AnyRemote,
 	} {
 		if on {
 			flags |= flag

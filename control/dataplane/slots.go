@@ -22,15 +22,18 @@ type slots struct {
 	// reader that looks while Sync runs.
 	now   []atomic.Uint64
 	taken mirror[uint32, uint64]
-	next  uint32 // where the search for a free slot goes on
+	// quotas are what the endpoint that has a slot has used up: nobody may inherit that.
+	quotas *maps.Quotas
+	next   uint32 // where the search for a free slot goes on
 }
 
 // known marks a generation that was read.
 const known = 1 << 32
 
-func newSlots(g *maps.Generations, taken *maps.Incarnations) slots {
+func newSlots(g *maps.Generations, taken *maps.Incarnations, quotas *maps.Quotas) slots {
 	return slots{
-		generations: g, now: make([]atomic.Uint64, g.Len()), taken: newMirror(taken, cmp.Compare[uint32]), next: maps.RouteSlot + 1,
+		generations: g, now: make([]atomic.Uint64, g.Len()), taken: newMirror(taken, cmp.Compare[uint32]), quotas: quotas,
+		next: maps.RouteSlot + 1,
 	}
 }
 
@@ -91,6 +94,10 @@ func (s *slots) take(used map[uint32]uint64) error {
 	if err := s.bump(fresh...); err != nil {
 		return err
 	}
+	// A program that ran while the slot was given back may have put its quota there again.
+	if err := s.quotas.Delete(fresh); err != nil {
+		return err
+	}
 	return s.taken.add(used)
 }
 
@@ -111,15 +118,15 @@ func (s *slots) release(gone []uint32) error {
 	if len(gone) == 0 {
 		return nil
 	}
+	if err := s.quotas.Delete(gone); err != nil {
+		return err
+	}
 	keep := stdmaps.Clone(s.taken.have)
 	for _, slot := range gone {
 		delete(keep, slot)
 	}
-	if err := s.taken.remove(keep); err != nil {
-		return err
-	}
-	s.next = min(s.next, slices.Min(gone)) // their generations are known
-	return nil
+	// The search for a free slot does not come back to them soon: flows that await collection still name them.
+	return s.taken.remove(keep)
 }
 
 // bump makes all flows of the slots stale.

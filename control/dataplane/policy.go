@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/maps"
+)
+
+// policy is what the last Sync said of flows, for who judges them while another Sync runs. It is never changed. Before the
+// first Sync, nobody has said how long flows live.
+type policy struct {
+	told     bool // by a Sync
+	common   control.Timeouts
+	networks map[uint16]control.Timeouts // those that have their own
+	maxFlows uint32
+}
+
+func policyOf(want *control.DataplaneState) *policy {
+	p := &policy{told: true, common: want.Timeouts, networks: make(map[uint16]control.Timeouts), maxFlows: want.MaxFlows}
+	if p.common == (control.Timeouts{}) {
+		p.common = control.DefaultTimeouts()
+	}
+	for _, n := range want.Networks {
+		if n.Timeouts != nil {
+			p.networks[uint16(n.ID)] = *n.Timeouts
+		}
+	}
+	return p
+}
+
+// timeouts of a network, or of the host's own flows.
+func (p *policy) timeouts(network uint16) control.Timeouts {
+	if own, ok := p.networks[network]; ok {
+		return own
+	}
+	return p.common
+}
+
+// timeout of a session as it is now.
+func (p *policy) timeout(s *session) time.Duration {
+	t := p.timeouts(s.network)
+	switch s.key.Proto {
+	case unix.IPPROTO_TCP:
+		if s.established() {
+			return t.TCPEstablished
+		}
+		return t.TCPTransitory
+	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
+		return t.ICMP
+	}
+	if s.twoWay() {
+		return t.UDPStream
+	}
+	return t.UDP
+}
+
+// keeps reports whether a packet of this entry's direction keeps its session. What arrives from outside does not keep what
+// a container began: otherwise anybody could hold its mapping open (RFC 4787 REQ-6, RFC 7857 section 7).
+func (p *policy) keeps(f *maps.Flow) bool {
+	return f.Kind != maps.FlowMasquerade || outbound(f) || p.timeouts(f.Network).InboundRefresh
+}
+
+// outbound tells the two entries of a masqueraded session apart: either side may have begun it, where a mapping lets
+// everybody in.
+func outbound(f *maps.Flow) bool {
+	if f.Flags&maps.FlowReply != 0 {
+		return f.Action == maps.FlowToUplink
+	}
+	return f.Flags&maps.FlowNATSource != 0
+}
+
+// holdsBinding reports whether an entry sends by a binding of its source's. Of those that somebody else began, only one
+// that was answered does.
+func holdsBinding(key *maps.FlowKey, f *maps.Flow) bool {
+	switch {
+	case key.Proto == unix.IPPROTO_TCP:
+		return false
+	case f.Flags&maps.FlowReply == 0:
+		return f.Flags&maps.FlowNATSource != 0
+	case f.Kind == maps.FlowHairpin:
+		return f.Packets > 0
+	}
+	return f.Kind == maps.FlowMasquerade && f.Action == maps.FlowToUplink && f.Packets > 0
+}
