@@ -37,6 +37,7 @@ type Config struct {
 	NATPorts string   // first-last
 	Bases    []string // prefixes that subnets are taken out of
 	MTU      int      // of new networks that name none; 0: 1500
+	Flows    FlowConfig
 
 	LogLevel  string
 	LogFormat string
@@ -101,6 +102,9 @@ func (c *Config) check() error {
 	}
 	if _, _, err := c.natPorts(); err != nil {
 		return exit.Errorf(exit.BadConfig, "%w", err)
+	}
+	if err := c.Flows.check(); err != nil {
+		return err
 	}
 	if _, err := c.bases(); err != nil {
 		return exit.Errorf(exit.BadConfig, "%w", err)

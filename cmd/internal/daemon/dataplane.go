@@ -52,6 +52,9 @@ func openPackets(ctx context.Context, c Config, links *link.Links, log *slog.Log
 	if err != nil {
 		return nil, explainLoader(fmt.Errorf("load the packet programs: %w", err))
 	}
+	if err := c.Flows.checkRoom(l.Maps().Flows.Capacity() / 2); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	d, err := dataplane.New(dataplane.Config{Loader: l, Logger: log})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())

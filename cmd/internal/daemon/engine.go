@@ -62,6 +62,11 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 		AttachMode: string(plane.loader.Mode()), Features: plane.loader.Features().Names(),
 	}
 	cfg.Bases, cfg.Base6 = split(bases)
+	cfg.MaxFlows, cfg.MaxFlowRate = uint32(c.Flows.MaxFlows), uint32(c.Flows.MaxFlowRate)
+	cfg.AllowShortTimeouts = c.Flows.AllowShort
+	if cfg.Timeouts, err = c.Flows.timeouts(); err != nil {
+		return err
+	}
 	if e.Engine, err = control.New(ctx, cfg); err != nil {
 		return fmt.Errorf("load the state: %w", err)
 	}

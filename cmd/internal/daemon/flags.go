@@ -26,6 +26,7 @@ func (c *Config) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.Uplinks, "uplink", nil, "publish and masquerade on these interfaces only, patterns allowed (default: all that lead out)")
 	f.StringVar(&c.Attach, "attach", AttachAuto, "how to attach programs: auto, tcx or clsact")
 	f.StringVar(&c.NATPorts, "nat-ports", "", "FIRST-LAST: source ports that masquerading may use (default: what the host's own range leaves)")
+	c.Flows.addFlags(f)
 	f.StringSliceVar(&c.Bases, "subnet-base", nil, "prefixes to take new networks' subnets from")
 	f.IntVar(&c.MTU, "mtu", 0, "MTU of new networks that name none (default 1500)")
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error; SIGHUP reads it again from the file")

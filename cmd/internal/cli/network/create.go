@@ -37,10 +37,20 @@ Options (-o), spelled as in Docker:
   com.docker.network.bridge.enable_ip_masquerade  false: containers' own addresses leave the host
   com.docker.network.driver.mtu                   MTU of the bridge and of both ends of every veth
   com.docker.network.host_ipv4, host_ipv6         the host's address that containers' packets leave with
-                                                  (default: the preferred source of the route that they take)`,
+                                                  (default: the preferred source of the route that they take)
+
+and those that Docker does not have; what is left out is vethwayd's:
+  com.vethway.nat.filtering                       who may send to a container's UDP port outside: whom it has sent to
+                                                  (address-and-port-dependent, the default), or anybody
+                                                  (endpoint-independent)
+  com.vethway.nat.inbound-refresh                 true: what arrives keeps flows that containers began
+  com.vethway.nat.timeout.udp, .udp-stream, .icmp, .tcp-established, .tcp-transitory
+                                                  how long a flow may be idle, such as 300s or 5m
+  com.vethway.nat.port-rest                       how long a source port rests before another container gets it`,
 		Example: `  vethway network create web
   vethway network create --subnet 172.30.1.0/24 --gateway 172.30.1.1 one
   vethway network create --ipv6 --subnet 172.30.2.0/24 --subnet 2001:db8:30:2::/64 two
+  vethway network create -o com.vethway.nat.filtering=endpoint-independent -o com.vethway.nat.timeout.udp-stream=10m games
   vethway network create --internal -o com.docker.network.driver.mtu=1400 --label tier=db backend`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.Run(func(cmd *cobra.Command, c api.Backend, args []string) error {

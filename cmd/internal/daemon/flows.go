@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/spf13/pflag"
+
+	"github.com/vethway/vethway/cmd/internal/cli/exit"
+	"github.com/vethway/vethway/control"
+)
+
+// DefaultMaxFlows is a quarter of what the flow table holds: no container can fill it, and each may still have more flows
+// to one destination than there are NAT ports.
+const DefaultMaxFlows = 65536
+
+// FlowConfig says how many flows there may be, and how long they live.
+type FlowConfig struct {
+	MaxFlows       int // of a container at a time; 0: any number
+	MaxFlowRate    int // of a container in a second; 0: any number
+	AllowShort     bool
+	InboundRefresh bool
+	// Timeouts are those that were given, by the names of control.Timers.
+	Timeouts map[string]string
+}
+
+func (c *FlowConfig) addFlags(f *pflag.FlagSet) {
+	f.IntVar(&c.MaxFlows, "max-flows", DefaultMaxFlows, "flows that a container may have begun at a time; 0: any number")
+	f.IntVar(&c.MaxFlowRate, "max-flow-rate", 0, "flows that a container may begin in a second; 0: any number")
+	for _, t := range control.Timers() {
+		f.Var(&timerFlag{c, t}, timerFlagName(t), t.Usage)
+	}
+	f.BoolVar(&c.InboundRefresh, "inbound-refresh", false, "let also what arrives keep flows that containers began")
+	f.BoolVar(&c.AllowShort, "allow-short-timeouts", false, "accept timeouts below what the RFCs ask for")
+}
+
+func timerFlagName(t control.Timer) string {
+	if t.Name == control.PortRest {
+		return t.Name
+	}
+	return t.Name + "-timeout"
+}
+
+// check refuses what is out of range; the error carries exit.BadConfig.
+func (c *FlowConfig) check() error {
+	for _, limit := range []struct {
+		flag  string
+		value int
+	}{{"max-flows", c.MaxFlows}, {"max-flow-rate", c.MaxFlowRate}} {
+		if limit.value < 0 || limit.value > math.MaxUint32 {
+			return exit.Errorf(exit.BadConfig, "%s %d: want a number from 1 to %d, or 0 for any number", limit.flag, limit.value, uint32(math.MaxUint32))
+		}
+	}
+	_, err := c.timeouts()
+	return err
+}
+
+// checkRoom refuses a limit that the flow table, which may be older than this daemon, cannot hold.
+func (c *FlowConfig) checkRoom(flows int) error {
+	if c.MaxFlows > flows {
+		return exit.Errorf(exit.BadConfig, "max-flows %d: the flow table holds %d", c.MaxFlows, flows).WithHint("0 is any number")
+	}
+	return nil
+}
+
+// timeouts are the defaults, and what was given in their place.
+func (c *FlowConfig) timeouts() (control.Timeouts, error) {
+	all := control.DefaultTimeouts()
+	all.InboundRefresh = c.InboundRefresh
+	for _, t := range control.Timers() {
+		given, ok := c.Timeouts[t.Name]
+		if !ok {
+			continue
+		}
+		d, err := t.Parse(given, c.AllowShort)
+		if err != nil {
+			return all, exit.Errorf(exit.BadConfig, "%s: %w", timerFlagName(t), err)
+		}
+		*t.Of(&all) = d
+	}
+	return all, nil
+}
+
+// timerFlag is a timer as a flag. What is given is judged when all flags are known: whether short ones are allowed is
+// one of them.
+type timerFlag struct {
+	c     *FlowConfig
+	timer control.Timer
+}
+
+func (f *timerFlag) Set(s string) error {
+	if _, err := f.timer.Parse(s, true); err != nil {
+		return err
+	}
+	if f.c.Timeouts == nil {
+		f.c.Timeouts = map[string]string{}
+	}
+	f.c.Timeouts[f.timer.Name] = s
+	return nil
+}
+
+func (f *timerFlag) String() string {
+	if f.c == nil {
+		return "" // pflag asks the zero value
+	}
+	if given, ok := f.c.Timeouts[f.timer.Name]; ok {
+		return given
+	}
+	return fmt.Sprintf("%.0fs", f.timer.Default.Seconds())
+}
+
+func (f *timerFlag) Type() string { return "duration" }
