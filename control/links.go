@@ -36,6 +36,9 @@ type Links interface {
 	// RemoveEndpoint and RemoveBridge remove what Ensure made; what is already gone is no error.
 	RemoveEndpoint(ctx context.Context, e EndpointSpec) error
 	RemoveBridge(ctx context.Context, name string) error
+	// EnsureDetour creates or repairs the way to a namespace where fragments are put in order: see DetourInfo. RemoveDetour removes it.
+	EnsureDetour(ctx context.Context) (DetourInfo, error)
+	RemoveDetour(ctx context.Context) error
 	// Owned lists the interfaces of the host namespace that are ours by name.
 	Owned(ctx context.Context) ([]string, error)
 	// Host reports what the engine does not own: uplinks, local prefixes, routes in use, bound ports.
@@ -52,6 +55,17 @@ type Links interface {
 // LinkPrefix begins the name of every network interface that vethway makes in the host's namespace: vw-<12 hex digits
 // of the network's ID> for a bridge, vwv<12 hex digits of the endpoint's ID> for a veth's host end.
 const LinkPrefix = "vw"
+
+// DetourLink is the host's end of the way to where fragments are put in order.
+const DetourLink = LinkPrefix + "f0"
+
+// DetourInfo describes the detour for fragments. The programs send what comes out of order out at the interface, to the far end's MAC; the
+// namespace behind it puts datagrams together, if it is asked to, and sends them back, in order.
+type DetourInfo struct {
+	Index     int // of DetourLink; 0: there is no detour
+	MAC       net.HardwareAddr
+	Namespace NamespaceRef
+}
 
 // NamespaceRef names a network namespace.
 type NamespaceRef struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ type Links struct {
 	facts      control.HostFacts
 	owners     map[control.HostPort]control.PortOwner
 	watchers   []chan struct{}
+	detour     int // ifindex; 0: there is none
 	calls      map[string]int
 	violations []string
 
@@ -219,10 +221,35 @@ func (l *Links) RemoveBridge(ctx context.Context, name string) error {
 	})
 }
 
+// EnsureDetour implements control.Links.
+func (l *Links) EnsureDetour(ctx context.Context) (info control.DetourInfo, err error) {
+	err = l.do(ctx, "EnsureDetour", func() error {
+		if l.detour == 0 {
+			l.detour = l.newIndex()
+		}
+		info = control.DetourInfo{
+			Index: l.detour, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, Namespace: control.NamespaceRef{Path: "detour", Cookie: uint64(l.detour)},
+		}
+		return nil
+	})
+	return info, err
+}
+
+// RemoveDetour implements control.Links.
+func (l *Links) RemoveDetour(ctx context.Context) error {
+	return l.do(ctx, "RemoveDetour", func() error {
+		l.detour = 0
+		return nil
+	})
+}
+
 // Owned implements control.Links.
 func (l *Links) Owned(ctx context.Context) (names []string, err error) {
 	err = l.do(ctx, "Owned", func() error {
 		names = slices.AppendSeq(slices.Collect(maps.Keys(l.bridges)), maps.Keys(l.endpoints))
+		if l.detour != 0 {
+			names = append(names, control.DetourLink)
+		}
 		return nil
 	})
 	return names, err

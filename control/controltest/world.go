@@ -36,6 +36,9 @@ func (l *Links) RemoveLink(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.bridges, name)
+	if name == control.DetourLink {
+		l.detour = 0
+	}
 	if e := l.endpoints[name]; e != nil {
 		l.removed(e)
 		delete(l.endpoints, name)

@@ -27,6 +27,8 @@ type Config struct {
 	Namespace string
 	// StateDir is where to remember, across restarts, what the kernel cannot tell: see QdiscFile; empty: nowhere.
 	StateDir string
+	// DetourFile is where to mount the namespace that EnsureDetour makes; empty: it makes none.
+	DetourFile string
 	// Logger may be nil.
 	Logger *slog.Logger
 }
@@ -36,6 +38,8 @@ type Links struct {
 	ns  *namespace
 	h   *netlink.Handle
 	log *slog.Logger
+	// detour is Config.DetourFile.
+	detour string
 
 	// naming is held while a free name is chosen and taken, so that two endpoints of a container do not choose the same.
 	naming sync.Mutex
@@ -72,7 +76,7 @@ func New(cfg Config) (*Links, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &Links{ns: ns, h: h, log: log, applied: map[string]applied{}}
+	l := &Links{ns: ns, h: h, log: log, detour: cfg.DetourFile, applied: map[string]applied{}}
 	if err := l.openQdiscs(cfg.StateDir); err != nil {
 		return nil, join(err, l.Close())
 	}
@@ -111,6 +115,9 @@ func ours(link netlink.Link) bool {
 	case "bridge":
 		return strings.HasPrefix(name, control.LinkPrefix+"-")
 	case "veth":
+		if name == control.DetourLink {
+			return true
+		}
 		id, ok := strings.CutPrefix(name, control.LinkPrefix+"v")
 		return ok && len(id) == 12 && strings.Trim(id, "0123456789abcdef") == ""
 	}
