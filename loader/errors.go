@@ -16,6 +16,8 @@ var (
 	ErrMissingCapability = errors.New("missing capability")
 	// ErrNoTCX: tcx was asked for, and the kernel has none (before 6.6).
 	ErrNoTCX = errors.New("the kernel has no tcx: 6.6 or newer is needed")
+	// ErrNoDefragment: the kernel puts no fragments together for a program (before 6.6).
+	ErrNoDefragment = errors.New("the kernel puts no fragments together for programs: 6.6 or newer is needed")
 	// ErrNoDevice: an interface to attach to does not exist.
 	ErrNoDevice = errors.New("no such interface")
 )

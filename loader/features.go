@@ -20,6 +20,7 @@ type Features struct {
 	Kernel       string // such as 6.18
 	TCX          bool   // attach points with an order, updated in place (6.6)
 	ChecksumIPv6 bool   // bpf_l4_csum_replace knows BPF_F_IPV6 (6.16, and some stable releases)
+	Defragment   bool   // fragments are put together where a netfilter program asks for it (6.6)
 }
 
 // Names lists the features that the kernel has, for people.
@@ -30,6 +31,9 @@ func (f Features) Names() []string {
 	}
 	if f.ChecksumIPv6 {
 		names = append(names, "csum-ipv6")
+	}
+	if f.Defragment {
+		names = append(names, "defragment")
 	}
 	return names
 }
@@ -62,6 +66,9 @@ func Probe() (Features, error) {
 		return f, err
 	}
 	if f.ChecksumIPv6, err = probeChecksumIPv6(); err != nil {
+		return f, err
+	}
+	if f.Defragment, err = probeDefragment(); err != nil {
 		return f, err
 	}
 	return f, nil

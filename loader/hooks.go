@@ -17,6 +17,7 @@ const (
 	Bridge               // of a network
 	Ethernet             // an uplink with a link-layer header
 	Tun                  // an uplink without (tun, wireguard)
+	Detour               // the way to where fragments are put in order
 )
 
 // Interface is one that programs are attached to.
@@ -51,6 +52,8 @@ func (i Interface) attachments() []attachment {
 	switch i.Kind {
 	case Veth:
 		return []attachment{{bpf.VethwayProgVwFromContainer, i.Index}}
+	case Detour:
+		return []attachment{{bpf.VethwayProgVwFromDetour, i.Index}}
 	case Bridge:
 		return []attachment{{bpf.VethwayProgVwToBridge, i.Index}}
 	case Tun:

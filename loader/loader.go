@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -31,6 +30,7 @@ type Loader struct {
 	mu      sync.Mutex
 	devices devices              // how programs are attached to interfaces
 	cgroup  map[string]link.Link // by program
+	defrag  uint64               // cookie of the namespace where fragments are put together; 0: not known
 }
 
 // Open loads the programs, or adopts them if the very same ones are pinned, brings everything that is attached up to
@@ -70,8 +70,8 @@ func (l *Loader) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the object: %w", err)
 	}
-	if err := features.HaveProgramType(ebpf.Netfilter); errors.Is(err, ebpf.ErrNotSupported) {
-		// Before 6.4. Without it, fragments out of order are dropped.
+	if !l.features.Defragment {
+		// A kernel before 6.4 does not even know its type. Without it, fragments out of order are dropped.
 		delete(spec.Programs, bpf.VethwayProgVwDefragment)
 	}
 	if err := l.openMaps(spec); err != nil {

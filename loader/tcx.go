@@ -33,7 +33,7 @@ func (t *tcx) adopt() error {
 	}
 	for _, base := range files {
 		program, index, err := maps.ParseLink(base)
-		if err != nil || index == 0 {
+		if err != nil || index == 0 || isDefragLink(program) {
 			continue
 		}
 		if err := t.adoptLink(attachment{program, index}, filepath.Join(t.paths.Links(), base)); err != nil {

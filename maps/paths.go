@@ -14,6 +14,7 @@ import (
 //	<root>/maps/<map>_v<schema>            maps; they outlive program sets
 //	<root>/progs/<set>/<program>, calls    one program set: the programs and their table of tail calls
 //	<root>/links/<program>[-<ifindex>]     where the programs are attached
+//	<root>/links/vw_defragment<4|6>-<cookie of a network namespace>
 //
 // The BPF file system forbids dots in names.
 type Paths struct{ Root string }
