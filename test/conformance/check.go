@@ -134,8 +134,28 @@ func (t *T) HostAddr() netip.Addr {
 	return t.Topology.Host6
 }
 
-// RemoteAddr is R's own.
-func (t *T) RemoteAddr() netip.Addr { return t.Topology.RemoteAddr(t.HostAddr()) }
+// RemoteServer is where R's own server listens.
+func (t *T) RemoteServer() netip.AddrPort {
+	return netip.AddrPortFrom(t.Topology.RemoteAddr(t.HostAddr()), portR)
+}
+
+// ContainerServer is where R finds c1's server.
+func (t *T) ContainerServer(network string) netip.AddrPort { return t.reach("c1", network) }
+
+// reach is where R finds the port that a container publishes.
+func (t *T) reach(container, network string) netip.AddrPort {
+	_, c, err := spec().Container(container)
+	t.must(err)
+	for _, p := range c.Publish {
+		if p.Proto == network {
+			at, err := t.Target.Reach(container, p, t.Family)
+			t.must(err)
+			return at
+		}
+	}
+	t.Fatalf("%s publishes nothing over %s", container, network)
+	return netip.AddrPort{}
+}
 
 // In is the side of a container whose kernel is deaf.
 func (t *T) In(name string) *Side { return t.side(t.Lab.inside[name]) }

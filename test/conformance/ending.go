@@ -12,12 +12,12 @@ import (
 // N17: how TCP sessions end (RFC 7857 section 2, RFC 6146 section 3.5.2).
 func endingCases() []Case {
 	return []Case{
-		{ID: "N17", Name: "an RST leaves 240 s", NAT: true, Run: func(t *T) { afterRST(t, false) }},
-		{ID: "N17", Name: "an RST of the container leaves 240 s", NAT: true, Run: func(t *T) { afterRST(t, true) }},
-		{ID: "N17", Name: "data after an RST revives", NAT: true, Run: revived},
-		{ID: "N17", Name: "one FIN leaves the session as it is", NAT: true, Run: halfClosed},
-		{ID: "N17", Name: "both FINs leave 240 s", NAT: true, Run: bothFINs},
-		{ID: "N17", Name: "a SYN after both FINs begins afresh", NAT: true, Run: afreshAfterFINs},
+		{ID: "N17", Name: "an RST leaves 240 s", NAT: true, Lab: clockLab, Run: func(t *T) { afterRST(t, false) }},
+		{ID: "N17", Name: "an RST of the container leaves 240 s", NAT: true, Lab: clockLab, Run: func(t *T) { afterRST(t, true) }},
+		{ID: "N17", Name: "data after an RST revives", NAT: true, Lab: clockLab, Run: revived},
+		{ID: "N17", Name: "one FIN leaves the session as it is", NAT: true, Lab: clockLab, Run: halfClosed},
+		{ID: "N17", Name: "both FINs leave 240 s", NAT: true, Lab: clockLab, Run: bothFINs},
+		{ID: "N17", Name: "a SYN after both FINs begins afresh", NAT: true, Lab: clockLab, Run: afreshAfterFINs},
 	}
 }
 

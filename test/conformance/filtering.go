@@ -25,7 +25,7 @@ func strangers(t *T, kind string) {
 	for _, from := range []netip.AddrPort{
 		netip.AddrPortFrom(s.Peer.Addr(), 4001),
 		netip.AddrPortFrom(t.Peer(), 4000),
-		netip.AddrPortFrom(t.RemoteAddr(), 4000),
+		netip.AddrPortFrom(t.RemoteServer().Addr(), 4000),
 	} {
 		payload := t.Tag("stranger")
 		t.Out().Emit(message(kind, from, s.Ext, payload))

@@ -142,18 +142,13 @@ func fragmentsIn(t *T, o order) {
 
 // largeDatagrams has servers echo.
 func largeDatagrams(t *T, size int) {
-	port := t.Port()
-	netlab.MustWhoami(t, t.Topology.Remote, port)
-	netlab.MustWhoami(t, t.Target.Container("c1"), 80)
-	at, err := t.Target.Reach("c1", spec().Networks[0].Containers[0].Publish[1], t.Family)
-	t.must(err)
 	for _, way := range []struct {
 		what string
 		from *netlab.Namespace
 		to   netip.AddrPort
 	}{
-		{"from c1 to R and back", t.Target.Container("c1"), netip.AddrPortFrom(t.RemoteAddr(), port)},
-		{"from R to c1's published port and back", t.Topology.Remote, at},
+		{"from c1 to R and back", t.Target.Container("c1"), t.RemoteServer()},
+		{"from R to c1's published port and back", t.Topology.Remote, t.ContainerServer(udp)},
 	} {
 		if err := t.echo(way.from, way.to, bytes.Repeat([]byte("a large one "), size/12)); err != nil {
 			t.Errorf("%d bytes %s: %v", size, way.what, err)
@@ -186,7 +181,7 @@ func (t *T) echo(ns *netlab.Namespace, to netip.AddrPort, data []byte) error {
 }
 
 func largePing(t *T) {
-	_, err := netlab.Ping(t.Context(), t.Target.Container("c1"), t.RemoteAddr(), netlab.PingOptions{ID: t.Port(), Size: 20000, Timeout: t.patience})
+	_, err := netlab.Ping(t.Context(), t.Target.Container("c1"), t.RemoteServer().Addr(), netlab.PingOptions{ID: t.Port(), Size: 20000, Timeout: t.patience})
 	t.must(err)
 }
 

@@ -3,9 +3,7 @@
 package conformance
 
 import (
-	"context"
 	"net/netip"
-	"time"
 
 	"github.com/vethway/vethway/test/conformance/wire"
 	"github.com/vethway/vethway/test/netlab"
@@ -64,9 +62,7 @@ func threeWay(t *T) {
 // published is a session that a peer opens to x1's published port, after its SYN has arrived.
 func (t *T) published(peer netip.AddrPort) *Session {
 	x1 := t.In("x1")
-	at, err := t.Target.Reach("x1", spec().Networks[0].Containers[2].Publish[0], t.Family)
-	t.must(err)
-	s := &Session{Kind: tcp, Side: x1, In: x1.At(portX1), Ext: at, Peer: peer, Seq: t.Seq(), PeerSeq: t.Seq()}
+	s := &Session{Kind: tcp, Side: x1, In: x1.At(portX1), Ext: t.publishedAt(tcp), Peer: peer, Seq: t.Seq(), PeerSeq: t.Seq()}
 	t.inward(s, "SYN to the published port", wire.Segment{Flags: wire.SYN, Seq: s.PeerSeq})
 	s.PeerSeq++
 	return s
@@ -129,28 +125,20 @@ func repeatedSYN(t *T) {
 
 // sockets are kernels with all that they put into a SYN.
 func sockets(t *T) {
-	port := t.Port()
-	netlab.MustWhoami(t, t.Topology.Remote, port)
-	t.whoami("c1", netip.AddrPortFrom(t.RemoteAddr(), port))
-	netlab.MustWhoami(t, t.Target.Container("c1"), 80)
-	p := spec().Networks[0].Containers[0].Publish[0]
-	at, err := t.Target.Reach("c1", p, t.Family)
-	t.must(err)
-	seen, err := netlab.WhoAmI(t.Context(), t.Topology.Remote, tcp, at, netlab.WhoAmIOptions{Timeout: t.patience})
-	t.must(err)
-	if seen.Peer.Addr() != t.RemoteAddr() {
-		t.Errorf("R at c1's published port: %s", seen)
+	seen := t.whoami(t.Target.Container("c1"), t.RemoteServer())
+	if t.Lab.Name != Router && seen.Peer.Addr() != t.HostAddr() {
+		t.Errorf("%s, want it to see %s", seen, t.HostAddr())
+	}
+	seen = t.whoami(t.Topology.Remote, t.ContainerServer(tcp))
+	if want := t.RemoteServer().Addr(); seen.Peer.Addr() != want {
+		t.Errorf("%s, want it to see %s", seen, want)
 	}
 }
 
-func (t *T) whoami(container string, at netip.AddrPort) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	seen, err := netlab.WhoAmI(ctx, t.Target.Container(container), tcp, at, netlab.WhoAmIOptions{})
+func (t *T) whoami(from *netlab.Namespace, at netip.AddrPort) netlab.Seen {
+	seen, err := netlab.WhoAmI(t.ctx, from, tcp, at, netlab.WhoAmIOptions{Timeout: t.patience})
 	t.must(err)
-	if want := t.HostAddr(); t.Lab.Name != Router && seen.Peer.Addr() != want {
-		t.Errorf("%s at %s: %s, want it to see %s", container, at, seen, want)
-	}
+	return seen
 }
 
 // reopened: a SYN on a closed session begins afresh (RFC 7857 section 2).

@@ -202,19 +202,7 @@ func (t *T) sameQuote(what string, p *wire.Packet, want []byte) {
 func around(b []byte, at int) string { return fmt.Sprintf("%x", b[min(at, len(b)):min(at+8, len(b))]) }
 
 // publishedAt is where a published port of x1 is found.
-func (t *T) publishedAt(kind string) netip.AddrPort {
-	_, c, err := spec().Container("x1")
-	t.must(err)
-	for _, p := range c.Publish {
-		if p.Proto == kind {
-			at, err := t.Target.Reach("x1", p, t.Family)
-			t.must(err)
-			return at
-		}
-	}
-	t.Fatalf("x1 publishes nothing over %s", kind)
-	return netip.AddrPort{}
-}
+func (t *T) publishedAt(kind string) netip.AddrPort { return t.reach("x1", kind) }
 
 // errorsOut: the container complains about what a peer sent to its published port.
 func errorsOut(t *T, kind string, q quote) {

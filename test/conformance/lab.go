@@ -67,6 +67,9 @@ const peers4, peers6 = "203.0.113", "2001:db8:ff::"
 // firstPort is where Port begins: in every target's range of external ports.
 const firstPort = 2000
 
+// portR is where R's server listens, and portC1 c1's, which is published.
+const portR, portC1 = 9000, 80
+
 // publishedX1 is the port of the host that leads to x1's port 81.
 const publishedX1, portX1 = 8081, 81
 
@@ -112,7 +115,20 @@ func (l *Lab) setUp(ctx context.Context, program string) (err error) {
 	if err := l.Target.Setup(ctx, l.Topology, spec()); err != nil {
 		return err
 	}
-	return l.openTaps(ctx)
+	return errors.Join(l.openTaps(ctx), l.serve(ctx))
+}
+
+// serve starts the servers of the cases that use sockets, once: a program that another case starts at the wrong moment
+// holds a closed listener's port for a little longer.
+func (l *Lab) serve(ctx context.Context) error {
+	for ns, port := range map[*netlab.Namespace]uint16{l.Topology.Remote: portR, l.Target.Container("c1"): portC1} {
+		s, err := netlab.Whoami(ctx, ns, netlab.ServerConfig{Port: port})
+		if err != nil {
+			return err
+		}
+		l.onClose(s.Close)
+	}
+	return nil
 }
 
 func newTarget(name string, cfg LabConfig, program string) (rivals.Target, error) {

@@ -149,15 +149,10 @@ func fragmentedIn(t *T) {
 
 // transfers moves data over TCP, c1 to R and R to c1's published port, both ways.
 func transfers(t *T, size int) {
-	port := t.Port()
-	netlab.MustWhoami(t, t.Topology.Remote, port)
-	netlab.MustWhoami(t, t.Target.Container("c1"), 80)
-	at, err := t.Target.Reach("c1", spec().Networks[0].Containers[0].Publish[0], t.Family)
-	t.must(err)
-	if err := t.echoes(t.Target.Container("c1"), netip.AddrPortFrom(t.RemoteAddr(), port), size); err != nil {
+	if err := t.echoes(t.Target.Container("c1"), t.RemoteServer(), size); err != nil {
 		t.Errorf("c1 to R and back: %v", err)
 	}
-	if err := t.echoes(t.Topology.Remote, at, size); err != nil {
+	if err := t.echoes(t.Topology.Remote, t.ContainerServer(tcp), size); err != nil {
 		t.Errorf("R to c1 and back: %v", err)
 	}
 }

@@ -31,9 +31,7 @@ func segmentCases() []Case {
 
 // tcpSegments has c1's kernel send as much at once as it likes.
 func tcpSegments(t *T) {
-	port := t.Port()
-	netlab.MustWhoami(t, t.Topology.Remote, port)
-	to := netip.AddrPortFrom(t.RemoteAddr(), port)
+	to := t.RemoteServer()
 	c1 := t.Target.Container("c1")
 	before, err := sentPackets(c1)
 	t.must(err)
@@ -76,11 +74,21 @@ func sentPackets(ns *netlab.Namespace) (uint64, error) {
 // segmentSize and segmentCount make a datagram train that one system call sends.
 const segmentSize, segmentCount = 1000, 20
 
-// sendTrain sends it: UDP_SEGMENT cuts one buffer into datagrams.
-func (t *T) sendTrain(from *netlab.Namespace, to netip.AddrPort) [][]byte {
+// train makes it, as one buffer.
+func (t *T) train() []byte {
+	var all []byte
+	for range segmentCount {
+		tag := t.Tag("datagram of a train")
+		all = append(append(all, tag...), bytes.Repeat([]byte{'.'}, segmentSize-len(tag))...)
+	}
+	return all
+}
+
+// dialTrain opens a socket that cuts what it is given into datagrams.
+func (t *T) dialTrain(from *netlab.Namespace, to netip.AddrPort) net.Conn {
 	c, err := from.Dial(t.ctx, udp, to)
 	t.must(err)
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
 	raw, err := c.(*net.UDPConn).SyscallConn()
 	t.must(err)
 	var optErr error
@@ -88,19 +96,16 @@ func (t *T) sendTrain(from *netlab.Namespace, to netip.AddrPort) [][]byte {
 		optErr = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, segmentSize)
 	}))
 	t.must(optErr)
-	var all []byte
-	for range segmentCount {
-		tag := t.Tag("datagram of a train")
-		all = append(append(all, tag...), bytes.Repeat([]byte{'.'}, segmentSize-len(tag))...)
-	}
-	_, err = c.Write(all)
-	t.must(err)
-	return slices.Collect(slices.Chunk(all, segmentSize))
+	t.must(c.SetDeadline(time.Now().Add(t.patience)))
+	return c
 }
 
 func udpSegments(t *T) {
-	to := netip.AddrPortFrom(t.RemoteAddr(), t.Port())
-	for _, datagram := range t.sendTrain(t.Target.Container("c1"), to) {
+	train := t.train()
+	c := t.dialTrain(t.Target.Container("c1"), netip.AddrPortFrom(t.RemoteServer().Addr(), t.Port()))
+	_, err := c.Write(train)
+	t.must(err)
+	for datagram := range slices.Chunk(train, segmentSize) {
 		p := t.Out().Expect("a datagram of a train", carrying(datagram))
 		if t.Lab.Name != Router && p.Src.Addr() != t.HostAddr() {
 			t.Errorf("it leaves as %v", p)
@@ -108,30 +113,25 @@ func udpSegments(t *T) {
 	}
 }
 
-// udpUncut sends trains to sockets, in both directions: what is wrong in any of them, the receiver's kernel drops.
+// udpUncut sends trains to servers that echo, in both directions: what is wrong in any of them, the receiver's kernel
+// drops.
 func udpUncut(t *T) {
-	port := t.Port()
-	t.receivesTrain(t.Target.Container("c1"), t.Topology.Remote, netip.AddrPortFrom(t.RemoteAddr(), port), port)
-	at, err := t.Target.Reach("c1", spec().Networks[0].Containers[0].Publish[1], t.Family)
-	t.must(err)
-	t.receivesTrain(t.Topology.Remote, t.Target.Container("c1"), at, 80)
+	t.trainEchoes(t.Target.Container("c1"), t.RemoteServer())
+	t.trainEchoes(t.Topology.Remote, t.ContainerServer(udp))
 }
 
-func (t *T) receivesTrain(from, receiver *netlab.Namespace, to netip.AddrPort, port uint16) {
-	any := netip.IPv6Unspecified()
-	if t.V4() {
-		any = netip.IPv4Unspecified()
-	}
-	c, err := receiver.ListenPacket(t.ctx, netip.AddrPortFrom(any, port))
+func (t *T) trainEchoes(from *netlab.Namespace, to netip.AddrPort) {
+	train, c := t.train(), t.dialTrain(from, to)
+	_, err := c.Write(train)
 	t.must(err)
-	defer c.Close()
-	t.must(c.SetDeadline(time.Now().Add(t.patience)))
 	buf := make([]byte, 1<<16)
-	for i, want := range t.sendTrain(from, to) {
-		n, _, err := c.ReadFromUDPAddrPort(buf)
+	back := 0
+	for want := range slices.Chunk(train, segmentSize) {
+		n, err := c.Read(buf)
 		if err != nil || !bytes.Equal(buf[:n], want) {
-			t.Fatalf("to %s: datagram %d of %d is %d bytes %s (%v)", to, i, segmentCount, n, head(buf[:n]), err)
+			t.Fatalf("to %s: of %d datagrams %d come back, and then %d bytes %s (%v)", to, segmentCount, back, n, head(buf[:n]), err)
 		}
+		back++
 	}
 }
 

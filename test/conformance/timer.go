@@ -28,7 +28,7 @@ var clockLab = LabConfig{Own: "clock"}
 func timerCases() []Case {
 	all := []Case{{ID: "N03", Name: "mappings live to their time, and no longer", NAT: true, Lab: clockLab, Run: endsInTime}}
 	for _, l := range lives() {
-		all = append(all, Case{ID: "N03", Name: l.name, NAT: true, Run: func(t *T) {
+		all = append(all, Case{ID: "N03", Name: l.name, NAT: true, Lab: clockLab, Run: func(t *T) {
 			s := l.open(t)
 			left, known := t.Remaining(s)
 			if !known || left < l.life-tick {
@@ -114,22 +114,32 @@ func (t *T) gone(sessions []*Session) {
 // N04: who keeps a mapping alive (RFC 4787 REQ-6, RFC 7857 sections 6 and 7).
 func refreshCases() []Case {
 	all := []Case{
-		{ID: "N04", Name: "udp from outside does not refresh", NAT: true, Run: inboundRefresh},
-		{ID: "N04", Name: "an RST of the container does not refresh", NAT: true, Run: rstRefresh},
-		{ID: "N04", Name: "an ICMP error of the container does not refresh", NAT: true, Run: outboundErrorRefresh},
+		{ID: "N04", Name: "udp from outside does not refresh", NAT: true, Lab: clockLab, Run: inboundRefresh},
+		{ID: "N04", Name: "an RST of the container does not refresh", NAT: true, Lab: clockLab, Run: rstRefresh},
+		{ID: "N04", Name: "an ICMP error of the container does not refresh", NAT: true, Lab: clockLab, Run: outboundErrorRefresh},
 	}
 	for _, kind := range []string{udp, tcp, ping} {
-		all = append(all, Case{ID: "N04", Name: kind + " from inside refreshes", NAT: true, Run: func(t *T) {
+		all = append(all, Case{ID: "N04", Name: kind + " from inside refreshes", NAT: true, Lab: clockLab, Run: func(t *T) {
 			s := t.Open(kind, t.In("x1"), t.Port(), netip.AddrPortFrom(t.Peer(), peerPort(kind, 99)))
 			t.Works(s, "new")
 			full, _ := t.Remaining(s)
 			t.Age(aBit, s)
 			t.LeftAbout(s, full-aBit, "aged")
-			t.GoesOut(s, "aged")
+			t.speaks(s)
 			t.LeftAbout(s, full, "after a packet from inside")
 		}})
 	}
 	return all
+}
+
+// speaks sends something out that asks for no acknowledgement.
+func (t *T) speaks(s *Session) {
+	if s.Kind == tcp {
+		t.Out().Reset()
+		t.outward(s, "ACK", wire.Segment{Flags: wire.ACK, Seq: s.Seq, Ack: s.PeerSeq})
+	} else {
+		t.GoesOut(s, "aged")
+	}
 }
 
 // aBit is less than every timer of every target.
@@ -182,7 +192,7 @@ func outboundErrorRefresh(t *T) {
 func errorsKeepCases() []Case {
 	var all []Case
 	for _, kind := range []string{udp, tcp, ping} {
-		all = append(all, Case{ID: "N08", Name: "errors about " + kind, Run: func(t *T) { errorsKeep(t, kind) }})
+		all = append(all, Case{ID: "N08", Name: "errors about " + kind, Lab: clockLab, Run: func(t *T) { errorsKeep(t, kind) }})
 	}
 	return all
 }
