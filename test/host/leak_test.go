@@ -174,6 +174,31 @@ func TestNoPrivateSourceLeaves(t *testing.T) {
 	}
 }
 
+// The host itself may send by a gateway's address: it is masqueraded like a container's, and what cannot be does not leave.
+func TestGatewaySourceDoesNotLeave(t *testing.T) {
+	behaviour.NeedRoot(t)
+	t.Parallel()
+	l := newLab(t)
+	l.families("N21", func(l lab, a family) {
+		for _, network := range protocols() {
+			seen := l.ask(l.at("H"), network, port(a.remote, remotePort), netlab.WhoAmIOptions{Source: port(a.gateway1, 0)})
+			l.judge(seen, network, "R", a.host, port(a.remote, remotePort))
+		}
+		remote := l.newWire("R")
+		dst := port(a.remote, remotePort+7)
+		for name, packet := range map[string][]byte{
+			"RST of the gateway": netlab.TCPPacket(port(a.gateway1, 5), dst, netlab.RST, 7, 0, nil),
+			"FIN of the gateway": netlab.TCPPacket(port(a.gateway1, 6), dst, netlab.FIN|netlab.ACK, 7, 9, nil),
+			"RST of a container": netlab.TCPPacket(port(a.c1, 7), dst, netlab.RST, 7, 0, nil),
+		} {
+			l.dropped("to-uplink/leak", 1, func() { l.sendRaw(l.at("H"), a.remote, packet) })
+			if got := remote.all(silence/3, func(ip netlab.IPInfo) bool { return private(ip.Src.Addr()) }); len(got) > 0 {
+				l.Errorf("%s left the host: %+v", name, got)
+			}
+		}
+	})
+}
+
 // With no port left a new flow is refused and counted; what lives goes on, and nothing leaves untranslated.
 func TestNoPortLeft(t *testing.T) {
 	behaviour.NeedRoot(t)

@@ -4,9 +4,12 @@ package host
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/test/netlab"
 )
 
 // listenDual listens on [::] for both families, in the namespace of the calling thread, and stops at once.
@@ -20,4 +23,20 @@ func listenDual(p uint16) error {
 		unix.Bind(fd, &unix.SockaddrInet6{Port: int(p)}),
 	)
 	return errors.Join(err, unix.Close(fd))
+}
+
+// sendRaw has the stack of the namespace send an IP packet that is complete.
+func (l lab) sendRaw(from *netlab.Namespace, to netip.Addr, packet []byte) {
+	l.Helper()
+	l.must(from.Do(func() error {
+		family, sa := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Addr: to.As16()})
+		if to.Is4() {
+			family, sa = unix.AF_INET, &unix.SockaddrInet4{Addr: to.As4()}
+		}
+		fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+		if err != nil {
+			return os.NewSyscallError("socket", err)
+		}
+		return errors.Join(os.NewSyscallError("sendto", unix.Sendto(fd, packet, 0, sa)), unix.Close(fd))
+	}))
 }
