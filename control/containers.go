@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"slices"
@@ -91,7 +92,11 @@ func (e *Engine) openNamespace(ctx context.Context, ref string) (NamespaceRef, e
 	case namespaceGone(err):
 		return ns, api.Errorf(api.NotFound, "%w", err).WithHint("see what there is: ip netns")
 	}
-	return ns, api.Errorf(api.InvalidArgument, "%w", err)
+	refusal := api.Errorf(api.InvalidArgument, "%w", err)
+	if errors.Is(err, fs.ErrPermission) {
+		return ns, refusal.WithHint("vethwayd needs CAP_SYS_PTRACE to look at another user's process; or give a path, or a name that `ip netns` lists")
+	}
+	return ns, refusal
 }
 
 // planEndpoint connects a container, which is not part of a state yet, to a network.
