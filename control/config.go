@@ -28,6 +28,8 @@ type Config struct {
 	MTU int
 	// Uplinks narrows the uplinks to interfaces whose names match one of these patterns; empty: all there are.
 	Uplinks []string
+	// Detour: the packet programs can use a detour for fragments; without one, those out of order are dropped.
+	Detour bool
 	// MaxFlows is how many flows a container may have begun at a time, MaxFlowRate how many it may begin in a second;
 	// 0: any number.
 	MaxFlows, MaxFlowRate uint32

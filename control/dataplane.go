@@ -38,6 +38,8 @@ type DataplaneState struct {
 	Routing uint64
 	// HostPorts are ports inside the NAT pool that sockets of the host are bound to.
 	HostPorts []HostPort
+	// Detour is the way to where fragments are put in order; the zero value: there is none.
+	Detour DetourInfo
 	// MaxFlows is how many flows a container may have begun at a time, MaxFlowRate how many it may begin in a second;
 	// 0: any number.
 	MaxFlows, MaxFlowRate uint32

@@ -98,6 +98,7 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 	facts := e.kernel.facts
 	want := &DataplaneState{
 		HostPorts: facts.Bound, Locals: facts.Locals, Routing: facts.Routing,
+		Detour:   e.kernel.detour,
 		MaxFlows: e.cfg.MaxFlows, MaxFlowRate: e.cfg.MaxFlowRate, Timeouts: e.cfg.Timeouts,
 	}
 	for _, n := range s.sortedNetworks() {

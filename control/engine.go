@@ -50,6 +50,7 @@ type kernel struct {
 	bridges map[string]BridgeInfo   // by network ID
 	ends    map[string]EndpointInfo // by endpoint ID
 	facts   HostFacts
+	detour  DetourInfo
 }
 
 // pools are a network's addresses.

@@ -66,7 +66,7 @@ func (e *Engine) reconcile(ctx context.Context) error {
 // reconcileLinks is a transition from nothing. From the moment that all links have been looked at, the engine counts as
 // adopted: it knows what it would tell the programs.
 func (t *transition) reconcileLinks(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{t.ensureBridges, t.ensureEndpoints, t.recordInterfaces} {
+	for _, step := range []func(context.Context) error{t.ensureDetour, t.ensureBridges, t.ensureEndpoints, t.recordInterfaces} {
 		if err := errors.Join(step(ctx), ctx.Err()); err != nil {
 			return err
 		}
@@ -77,6 +77,19 @@ func (t *transition) reconcileLinks(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// ensureDetour: a host without it works but for fragments out of order.
+func (t *transition) ensureDetour(ctx context.Context) error {
+	if !t.e.cfg.Detour {
+		return nil
+	}
+	info, err := t.e.cfg.Links.EnsureDetour(ctx)
+	if err != nil {
+		t.problems = append(t.problems, problem{"fragments", err})
+	}
+	t.e.kernel.detour = info
 	return nil
 }
 
@@ -100,7 +113,7 @@ func (t *transition) removeUnnamed(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list our links: %w", err)
 	}
-	named := map[string]bool{}
+	named := map[string]bool{DetourLink: t.e.cfg.Detour}
 	now := t.e.state.Load()
 	for _, n := range now.networks {
 		named[n.Bridge] = true
@@ -115,9 +128,12 @@ func (t *transition) removeUnnamed(ctx context.Context) error {
 			continue
 		}
 		var err error
-		if isBridge(name) {
+		switch {
+		case isBridge(name):
 			err = t.e.cfg.Links.RemoveBridge(ctx, name)
-		} else {
+		case name == DetourLink:
+			err = t.e.cfg.Links.RemoveDetour(ctx)
+		default:
 			err = t.e.cfg.Links.RemoveEndpoint(ctx, EndpointSpec{HostName: name})
 		}
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 type Loader interface {
 	Maps() *maps.Set
 	Attach(want []loader.Interface) error
+	Defragment(path string, cookie uint64) error
 	Verify() ([]string, error)
 	Collect(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error)
 	CollectBinding(key maps.BindingKey, seen uint32) (bool, error)

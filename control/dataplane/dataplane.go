@@ -40,6 +40,9 @@ type Dataplane struct {
 	synced     bool   // since the start
 	routing    uint64 // digest of the routes that flows have been told of
 	verifiedAt time.Duration
+	// detoured: there may be links that have fragments put together; detourError is what was logged last.
+	detoured    bool
+	detourError string
 
 	policy atomic.Pointer[policy] // never nil
 
@@ -58,7 +61,7 @@ func New(cfg Config) (*Dataplane, error) {
 	}
 	m := cfg.Loader.Maps()
 	d := &Dataplane{
-		cfg: cfg, log: cfg.Logger, loader: cfg.Loader, maps: m,
+		cfg: cfg, log: cfg.Logger, loader: cfg.Loader, maps: m, detoured: true,
 		networks:  newMirror(m.Networks, cmp.Compare[uint32]),
 		addresses: newMirror(m.Addresses, mostSpecificFirst),
 		uplinks:   newMirror(m.Uplinks, cmp.Compare[uint32]),
@@ -119,6 +122,9 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 		return err
 	}
 	attachErr := d.loader.Attach(p.interfaces)
+	if err := d.useDetour(p, attachErr == nil); err != nil {
+		return err
+	}
 	if err := d.remove(p); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type plan struct {
 	ports      map[uint32]bool   // published ones, by index
 	hostPorts  map[uint32]bool   // those that sockets of the host are bound to
 	settings   map[uint32]maps.Settings
+	detour     control.DetourInfo
 	interfaces []loader.Interface
 }
 
@@ -70,6 +71,9 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 		p.hostPorts[maps.PortIndex(port.Proto, port.Port)] = true
 	}
 	p.planSettings(want)
+	if err := d.planDetour(p, want.Detour); err != nil {
+		return nil, fmt.Errorf("detour for fragments: %w", err)
+	}
 	return p, nil
 }
 

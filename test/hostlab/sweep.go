@@ -45,14 +45,16 @@ func Leaks() error {
 	return fmt.Errorf("leaked labs: %v", dirs)
 }
 
-// removeDir removes a lab's directory, and the BPF file system in it, if it is still mounted.
+// removeDir removes a lab's directory, and what is still mounted in it: the BPF file system, and the namespace for fragments.
 func removeDir(dir string) error {
-	err := unix.Unmount(filepath.Join(dir, "bpf"), unix.MNT_DETACH)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
-		err = nil // not mounted
-	}
-	if err != nil {
-		return fmt.Errorf("unmount the BPF file system of %s: %w", dir, err)
+	for _, at := range []string{"bpf", "run/detour"} {
+		err := unix.Unmount(filepath.Join(dir, at), unix.MNT_DETACH)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+			err = nil // not mounted
+		}
+		if err != nil {
+			return fmt.Errorf("unmount %s of %s: %w", at, dir, err)
+		}
 	}
 	return os.RemoveAll(dir)
 }

@@ -19,6 +19,9 @@ import (
 // stateFile is the database's name inside the state directory.
 const stateFile = "state.db"
 
+// detourFile is where the network namespace is mounted in which fragments are put in order.
+func detourFile(c Config) string { return filepath.Join(c.RunDir, "detour") }
+
 // engine is a control.Engine with all that it stands on.
 type engine struct {
 	*control.Engine
@@ -42,7 +45,7 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 		return fmt.Errorf("open the state: %w", err)
 	}
 	e.closers = append(e.closers, db)
-	links, err := link.New(link.Config{Namespace: c.Namespace, StateDir: c.StateDir, Logger: log})
+	links, err := link.New(link.Config{Namespace: c.Namespace, StateDir: c.StateDir, DetourFile: detourFile(c), Logger: log})
 	if err != nil {
 		return err
 	}
@@ -60,6 +63,9 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 		Links: links, Dataplane: plane, Store: db, Log: log, MTU: c.MTU, Uplinks: c.Uplinks,
 		Version: Version(), Netns: fmt.Sprint(links.Cookie()), StateFile: db.Path(),
 		AttachMode: string(plane.loader.Mode()), Features: plane.loader.Features().Names(),
+	}
+	if cfg.Detour = plane.loader.Features().Defragment; !cfg.Detour {
+		log.Warn("fragments out of order will be dropped: the kernel puts none together for programs, which takes 6.6 or newer")
 	}
 	cfg.Bases, cfg.Base6 = split(bases)
 	cfg.MaxFlows, cfg.MaxFlowRate = uint32(c.Flows.MaxFlows), uint32(c.Flows.MaxFlowRate)
