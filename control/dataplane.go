@@ -22,6 +22,11 @@ type Dataplane interface {
 	Flush(ctx context.Context, match func(Flow) bool) (int, error)
 	// Flows calls yield for every flow until it returns false.
 	Flows(ctx context.Context, yield func(Flow) bool) error
+	// FlowStats counts what endpoints have used up of what they may, and what of each external address is taken.
+	FlowStats(ctx context.Context) (FlowStats, error)
+	// Events calls yield for what the packet programs report, until ctx ends; what they reported before waits for the
+	// first call. There is one caller at a time.
+	Events(ctx context.Context, yield func(Event)) error
 	// Drops returns the drop counters that are not zero, summed over CPUs.
 	Drops(ctx context.Context) ([]DropCount, error)
 }
@@ -108,8 +113,8 @@ type Flow struct {
 	Reply            Tuple  // as the answering side sends
 	State            string
 	Network          uint32
-	Packets, Bytes   uint64 // in the original direction
-	RPackets, RBytes uint64 // in the reply direction
+	Packets, Bytes   uint64        // in the original direction
+	RPackets, RBytes uint64        // in the reply direction
 	Idle             time.Duration // since the last packet that keeps it
 	Timeout          time.Duration
 	Stale            bool
@@ -117,6 +122,15 @@ type Flow struct {
 
 // Tuple is a packet's addresses and ports; an ICMP echo has its identifier as source port.
 type Tuple struct{ Src, Dst netip.AddrPort }
+
+// Event tells that a container was refused a flow; one a second of each container.
+type Event struct {
+	Age      time.Duration
+	Reason   string // as in DropCount
+	Proto    string
+	Src, Dst netip.AddrPort
+	Refused  uint64 // flows, since the container was attached
+}
 
 // DropCount is one drop counter.
 type DropCount struct {

@@ -40,7 +40,8 @@ type Engine struct {
 	// Sync would take the programs off what works.
 	adopted bool
 	// wake asks the loop for a reconcile.
-	wake chan struct{}
+	wake   chan struct{}
+	events events
 }
 
 var _ api.Backend = (*Engine)(nil)
@@ -69,6 +70,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, started: time.Now(),
 		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), saved: s,
+		events: events{refused: make(chan struct{}, 1)},
 		kernel: kernel{bridges: map[string]BridgeInfo{}, ends: map[string]EndpointInfo{}},
 	}
 	e.state.Store(s)

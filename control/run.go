@@ -19,6 +19,13 @@ const (
 	maxRest    = 10 * time.Second
 )
 
+// A container that is refused flows all the time has them collected more often than at intervals, but neither more often
+// than this, nor for a greater part of the time.
+const (
+	minCollectRest    = time.Second
+	collectRestFactor = 10
+)
+
 // Run reconciles at once, and then whenever the host changed, at intervals, and when something was left over; and it has
 // idle flows collected. It returns when ctx ends, and everything it started has ended.
 func (e *Engine) Run(ctx context.Context) error {
@@ -32,6 +39,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { e.reconcileLoop(ctx, changes) })
 	loops.Go(func() { e.collectLoop(ctx) })
+	loops.Go(func() { e.eventLoop(ctx) })
 	loops.Wait()
 	// The watcher may still be about to send: it never blocks, and closes the channel when it ends.
 	return nil
@@ -106,21 +114,29 @@ func (e *Engine) awaitCause(ctx context.Context, changes <-chan struct{}, interv
 	}
 }
 
+// collectLoop has flows collected at intervals, and sooner when a container was refused one: there may be some to make room.
 func (e *Engine) collectLoop(ctx context.Context) {
 	ticker := time.NewTicker(e.cfg.CollectInterval)
 	defer ticker.Stop()
 	failing := false
+	var rested time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-e.events.refused:
+			if !sleep(ctx, time.Until(rested)) {
+				return
+			}
 		}
+		began := time.Now()
 		_, err := e.cfg.Dataplane.Collect(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			e.cfg.Log.Warn("idle flows are not collected", "error", err)
 		}
 		failing = err != nil
+		rested = began.Add(max(minCollectRest, collectRestFactor*time.Since(began)))
 	}
 }
 

@@ -17,9 +17,9 @@ import (
 )
 
 // running has the engine's loops run for the length of a test, in a bubble with a clock of its own.
-func running(t *testing.T, test func(w *world)) {
+func running(t *testing.T, test func(w *world), change ...func(*control.Config)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorld(t, change...)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error)
 		go func() { done <- w.engine.Run(ctx) }()

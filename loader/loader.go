@@ -27,6 +27,8 @@ type Loader struct {
 	maps     *maps.Set
 	set      *programSet
 
+	poolFirst, poolLast uint16 // as the programs have it
+
 	mu      sync.Mutex
 	devices devices              // how programs are attached to interfaces
 	cgroup  map[string]link.Link // by program
@@ -109,6 +111,9 @@ func (l *Loader) Features() Features { return l.features }
 
 // Mode says how programs are attached to interfaces: AttachTCX or AttachClsact.
 func (l *Loader) Mode() AttachMode { return l.devices.mode() }
+
+// Pool is the range of source ports that containers' packets leave with.
+func (l *Loader) Pool() (first, last uint16) { return l.poolFirst, l.poolLast }
 
 // SetID names the running program set.
 func (l *Loader) SetID() string { return l.set.id }

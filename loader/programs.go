@@ -108,6 +108,11 @@ func (l *Loader) setKnobs(spec *ebpf.CollectionSpec) error {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
+	for name, into := range map[string]*uint16{bpf.VethwayVarPoolFirst: &l.poolFirst, bpf.VethwayVarPoolLast: &l.poolLast} {
+		if err := spec.Variables[name].Get(into); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+	}
 	return nil
 }
 

@@ -79,7 +79,7 @@ func descriptors() []descriptor {
 			return tableDecoder(m, IncarnationsName, incarnationsWire(), incarnationRow, parseNumber)
 		}},
 		// Events are read once, by the daemon.
-		{bpf.VethwayMapEvents, false, nil},
+		{bpf.VethwayMapEvents, true, nil},
 		// What a socket of the host asked for is stored with the socket: the kernel lists it by socket only.
 		{bpf.VethwayMapSockets, false, nil},
 	}

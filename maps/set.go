@@ -30,6 +30,7 @@ type Set struct {
 	Fragments    *Fragments
 	Origins      *Origins
 	Counters     *Counters
+	Events       *Events
 	Incarnations *Incarnations
 	Names        Names
 
@@ -60,6 +61,7 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 		Origins:      table(all, bpf.VethwayMapOrigins, originsWire()),
 		Settings:     table(all, bpf.VethwayMapSettings, settingsWire()),
 		Counters:     &Counters{all[bpf.VethwayMapCounters]},
+		Events:       &Events{all[bpf.VethwayMapEvents]},
 		Incarnations: table(all, IncarnationsName, incarnationsWire()),
 		Names:        names,
 		all:          maps.Clone(all),

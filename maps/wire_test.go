@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"os"
+	"reflect"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -201,6 +203,29 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 	for name := range defined {
 		if regexp.MustCompile(`^(NETWORK|FLOW|PORT)_`).MatchString(name) && !regexp.MustCompile(name).MatchString(knownConstants) {
 			t.Errorf("%s is in the header, and nobody here knows it", name)
+		}
+	}
+}
+
+// TestEventAgreesWithTheHeader compares names, order and sizes of the fields.
+func TestEventAgreesWithTheHeader(t *testing.T) {
+	header, err := os.ReadFile("../bpf/lib/maps.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := regexp.MustCompile(`(?s)\nstruct event \{\n(.*?)\n\};`).FindStringSubmatch(string(header))
+	if body == nil {
+		t.Fatal("the header has no struct event")
+	}
+	sizes := map[string]uintptr{"struct flow_key": unsafe.Sizeof(bpf.VethwayFlowKey{}), "enum drop_reason": 4, "__u32": 4, "__u64": 8}
+	mirror := reflect.TypeFor[wireEvent]()
+	fields := regexp.MustCompile(`(?m)^\t([\w ]+) (\w+);`).FindAllStringSubmatch(body[1], -1)
+	if len(fields) != mirror.NumField() {
+		t.Fatalf("%d fields here, %d in the header", mirror.NumField(), len(fields))
+	}
+	for i, f := range fields {
+		if ours := mirror.Field(i); !strings.EqualFold(ours.Name, f[2]) || ours.Type.Size() != sizes[f[1]] {
+			t.Errorf("field %d is %s of %d bytes here, %s of %s in the header", i, ours.Name, ours.Type.Size(), f[2], f[1])
 		}
 	}
 }

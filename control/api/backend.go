@@ -27,7 +27,10 @@ type Backend interface {
 	Ports(ctx context.Context, filter PortFilter) ([]Port, error)
 
 	Flows(ctx context.Context, filter FlowFilter) ([]Flow, error)
+	FlowStats(ctx context.Context) (FlowStats, error)
 	FlushFlows(ctx context.Context, filter FlowFilter) (FlowsFlushed, error)
+	// Events lists what was refused to containers lately, the oldest first.
+	Events(ctx context.Context, filter EventFilter) ([]Event, error)
 	Drops(ctx context.Context) ([]Drop, error)
 	Status(ctx context.Context) (Status, error)
 }

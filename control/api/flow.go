@@ -54,3 +54,37 @@ type Drop struct {
 	Packets uint64 `json:"Packets"`
 	Bytes   uint64 `json:"Bytes"`
 }
+
+// FlowStats is how much of what flows need is used up.
+type FlowStats struct {
+	Flows TableUse `json:"Flows"` // two entries each
+	// Mappings are the external ports of UDP and ICMP: two entries each.
+	Mappings   TableUse         `json:"Mappings"`
+	Containers []ContainerFlows `json:"Containers"`
+	Addresses  []AddressPorts   `json:"Addresses"`
+}
+
+// TableUse is how full a table is.
+type TableUse struct {
+	Entries  int     `json:"Entries"`
+	Capacity int     `json:"Capacity"`
+	Percent  float64 `json:"Percent"`
+}
+
+// ContainerFlows is what a container has begun on a network.
+type ContainerFlows struct {
+	Container string `json:"Container"`
+	Network   string `json:"Network"`
+	Flows     uint32 `json:"Flows"`   // now
+	Limit     uint32 `json:"Limit"`   // 0: none
+	Refused   uint64 `json:"Refused"` // since it was attached
+}
+
+// AddressPorts is how many source ports of an address outside some flow has, or had a moment ago.
+type AddressPorts struct {
+	Address  netip.Addr `json:"Address"`
+	Protocol string     `json:"Protocol"`
+	Ports    int        `json:"Ports"`
+	Size     int        `json:"Size"` // of the pool
+	Percent  float64    `json:"Percent"`
+}

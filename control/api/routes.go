@@ -105,6 +105,11 @@ func (h *handler) flows(r *http.Request) (int, any, error) {
 	return http.StatusOK, orEmpty(list), err
 }
 
+func (h *handler) flowStats(r *http.Request) (int, any, error) {
+	s, err := h.backend.FlowStats(r.Context())
+	return http.StatusOK, s, err
+}
+
 func (h *handler) flushFlows(r *http.Request) (int, any, error) {
 	var f FlowFilter
 	if err := decode(r, &f); err != nil {
@@ -112,6 +117,15 @@ func (h *handler) flushFlows(r *http.Request) (int, any, error) {
 	}
 	flushed, err := h.backend.FlushFlows(r.Context(), f)
 	return http.StatusOK, flushed, err
+}
+
+func (h *handler) events(r *http.Request) (int, any, error) {
+	f, err := eventFilter(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	list, err := h.backend.Events(r.Context(), f)
+	return http.StatusOK, orEmpty(list), err
 }
 
 func (h *handler) drops(r *http.Request) (int, any, error) {

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxBody bounds a request: 65,535 published ports for each of two protocols, spelled out one by one, fit.
@@ -60,7 +61,9 @@ func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 		"POST /v1/containers/{ref}/unpublish": h.unpublishPorts,
 		"GET /v1/ports":                       h.ports,
 		"GET /v1/flows":                       h.flows,
+		"GET /v1/flows/stats":                 h.flowStats,
 		"POST /v1/flows/flush":                h.flushFlows,
+		"GET /v1/events":                      h.events,
 		"GET /v1/drops":                       h.drops,
 		"GET /v1/status":                      h.status,
 	} {
@@ -116,7 +119,7 @@ func (h *handler) serve(ep endpoint) http.Handler {
 // unknown answers what no pattern matches: a wrong path, or a wrong method on a right one.
 func (h *handler) unknown(r *http.Request) (int, any, error) {
 	return 0, nil, Errorf(NotFound, "%s %s: no such resource", r.Method, r.URL.Path).
-		WithHint("the API begins at /v1/status, /v1/networks, /v1/containers, /v1/ports, /v1/flows and /v1/drops")
+		WithHint("the API begins at /v1/status, /v1/networks, /v1/containers, /v1/ports, /v1/flows, /v1/events and /v1/drops")
 }
 
 // decode reads a JSON body. A misspelt field is an error: it would be ignored otherwise, and nobody told.
@@ -161,6 +164,20 @@ func flowFilter(r *http.Request) (FlowFilter, error) {
 			return f, Errorf(InvalidArgument, "limit %q is not a number", s)
 		}
 		f.Limit = limit
+	}
+	return f, nil
+}
+
+// eventFilter reads an EventFilter from a query.
+func eventFilter(r *http.Request) (EventFilter, error) {
+	q := r.URL.Query()
+	f := EventFilter{Container: q.Get("container")}
+	if s := q.Get("since"); s != "" {
+		since, err := time.Parse(time.RFC3339Nano, s)
+		if err != nil {
+			return f, Errorf(InvalidArgument, "since %q is not a time", s).WithHint("such as 2026-01-02T15:04:05Z")
+		}
+		f.Since = since
 	}
 	return f, nil
 }

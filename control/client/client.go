@@ -158,9 +158,26 @@ func (c *Client) Flows(ctx context.Context, f api.FlowFilter) ([]api.Flow, error
 	return call[[]api.Flow](ctx, c, http.MethodGet, "/v1/flows", q, nil)
 }
 
+// FlowStats says how much of what flows need is used up.
+func (c *Client) FlowStats(ctx context.Context) (api.FlowStats, error) {
+	return call[api.FlowStats](ctx, c, http.MethodGet, "/v1/flows/stats", nil, nil)
+}
+
 // FlushFlows ends NAT sessions.
 func (c *Client) FlushFlows(ctx context.Context, filter api.FlowFilter) (api.FlowsFlushed, error) {
 	return call[api.FlowsFlushed](ctx, c, http.MethodPost, "/v1/flows/flush", nil, filter)
+}
+
+// Events lists what was refused to containers lately, the oldest first.
+func (c *Client) Events(ctx context.Context, f api.EventFilter) ([]api.Event, error) {
+	q := url.Values{}
+	if f.Container != "" {
+		q.Set("container", f.Container)
+	}
+	if !f.Since.IsZero() {
+		q.Set("since", f.Since.Format(time.RFC3339Nano))
+	}
+	return call[[]api.Event](ctx, c, http.MethodGet, "/v1/events", q, nil)
 }
 
 // Drops lists the drop counters that are not zero.

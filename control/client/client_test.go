@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/control/api"
@@ -125,8 +126,13 @@ func TestEveryRequest(t *testing.T) {
 	}
 	flows, err := c.Flows(ctx, api.FlowFilter{Container: "c1", Protocol: "tcp", Port: 80, Address: netip.MustParseAddr("10.0.1.2"), Limit: 3})
 	same(t, "flows", flows, err, []api.Flow{}, nil)
+	stats, err := c.FlowStats(ctx)
+	wantStats, wantErr := engine.FlowStats(ctx)
+	same(t, "flow stats", stats, err, wantStats, wantErr)
 	flushed, err := c.FlushFlows(ctx, api.FlowFilter{})
 	same(t, "flush", flushed, err, api.FlowsFlushed{}, nil)
+	events, err := c.Events(ctx, api.EventFilter{Container: "c1", Since: time.Now()})
+	same(t, "events", events, err, []api.Event{}, nil)
 	drops, err := c.Drops(ctx)
 	same(t, "drops", drops, err, []api.Drop{}, nil)
 

@@ -13,11 +13,13 @@ import (
 // Dataplane remembers what it was told last.
 type Dataplane struct {
 	*Faults
-	mu    sync.Mutex
-	state control.DataplaneState
-	syncs int
-	flows []control.Flow
-	drops []control.DropCount
+	mu     sync.Mutex
+	state  control.DataplaneState
+	syncs  int
+	flows  []control.Flow
+	stats  control.FlowStats
+	drops  []control.DropCount
+	events chan control.Event
 	// Collected counts calls of Collect.
 	collected int
 }
@@ -26,7 +28,7 @@ var _ control.Dataplane = (*Dataplane)(nil)
 
 // NewDataplane makes a Dataplane that guards the endpoints of links.
 func NewDataplane(faults *Faults, links *Links) *Dataplane {
-	d := &Dataplane{Faults: faults}
+	d := &Dataplane{Faults: faults, events: make(chan control.Event)}
 	links.attached = d.attached
 	return d
 }
@@ -122,6 +124,42 @@ func (d *Dataplane) Flows(_ context.Context, yield func(control.Flow) bool) erro
 		}
 		return nil
 	})
+}
+
+// SetFlowStats is what is to be told.
+func (d *Dataplane) SetFlowStats(s control.FlowStats) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats = s
+}
+
+// FlowStats implements control.Dataplane.
+func (d *Dataplane) FlowStats(context.Context) (s control.FlowStats, err error) {
+	err = d.run("FlowStats", func() error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		s = d.stats
+		return nil
+	})
+	return s, err
+}
+
+// Report has Events yield an event. It waits for Events to run.
+func (d *Dataplane) Report(e control.Event) { d.events <- e }
+
+// Events implements control.Dataplane.
+func (d *Dataplane) Events(ctx context.Context, yield func(control.Event)) error {
+	for {
+		if err := d.run("Events", func() error { return nil }); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-d.events:
+			yield(e)
+		}
+	}
 }
 
 // Drops implements control.Dataplane.

@@ -15,7 +15,7 @@ import (
 
 // New returns the command.
 func New(a *app.App) *cobra.Command {
-	return app.Group("flow", "List and end NAT sessions", newList(a), newFlush(a))
+	return app.Group("flow", "List, count and end NAT sessions", newList(a), newStats(a), newFlush(a))
 }
 
 // filterFlags narrow a listing or a flush.
