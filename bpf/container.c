@@ -32,6 +32,12 @@ int vw_no_flow(struct __sk_buff *ctx)
 }
 
 SEC("tc")
+int vw_answer(struct __sk_buff *ctx)
+{
+	return verdict(ctx, ctx->cb[0], answer(ctx));
+}
+
+SEC("tc")
 int vw_icmp_error(struct __sk_buff *ctx)
 {
 	return verdict(ctx, ctx->cb[0], icmp_error_translate(ctx));

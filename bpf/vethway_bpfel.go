@@ -38,6 +38,12 @@ type VethwayAddressValue struct {
 	Network uint32
 }
 
+type VethwayAnswersValue struct {
+	_      structs.HostLayout
+	Second uint32
+	Told   uint32
+}
+
 type VethwayBindingKey struct {
 	_      structs.HostLayout
 	Addr   VethwayAddr
@@ -342,6 +348,7 @@ type VethwayVethValue struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	VethwayMapAddresses        = "addresses"
+	VethwayMapAnswers          = "answers"
 	VethwayMapBindings         = "bindings"
 	VethwayMapCalls            = "calls"
 	VethwayMapCounters         = "counters"
@@ -361,6 +368,7 @@ const (
 	VethwayMapSockets          = "sockets"
 	VethwayMapUplinks          = "uplinks"
 	VethwayMapVeths            = "veths"
+	VethwayProgVwAnswer        = "vw_answer"
 	VethwayProgVwConnect4      = "vw_connect4"
 	VethwayProgVwConnect6      = "vw_connect6"
 	VethwayProgVwDefragment    = "vw_defragment"
@@ -437,6 +445,7 @@ type VethwaySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type VethwayProgramSpecs struct {
+	VwAnswer        *ebpf.ProgramSpec `ebpf:"vw_answer"`
 	VwConnect4      *ebpf.ProgramSpec `ebpf:"vw_connect4"`
 	VwConnect6      *ebpf.ProgramSpec `ebpf:"vw_connect6"`
 	VwDefragment    *ebpf.ProgramSpec `ebpf:"vw_defragment"`
@@ -470,6 +479,7 @@ type VethwayProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type VethwayMapSpecs struct {
 	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
+	Answers     *ebpf.MapSpec `ebpf:"answers"`
 	Bindings    *ebpf.MapSpec `ebpf:"bindings"`
 	Calls       *ebpf.MapSpec `ebpf:"calls"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
@@ -524,6 +534,7 @@ func (o *VethwayObjects) Close() error {
 // It can be passed to LoadVethwayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type VethwayMaps struct {
 	Addresses   *ebpf.Map `ebpf:"addresses"`
+	Answers     *ebpf.Map `ebpf:"answers"`
 	Bindings    *ebpf.Map `ebpf:"bindings"`
 	Calls       *ebpf.Map `ebpf:"calls"`
 	Counters    *ebpf.Map `ebpf:"counters"`
@@ -548,6 +559,7 @@ type VethwayMaps struct {
 func (m *VethwayMaps) Close() error {
 	return _VethwayClose(
 		m.Addresses,
+		m.Answers,
 		m.Bindings,
 		m.Calls,
 		m.Counters,
@@ -586,6 +598,7 @@ type VethwayVariables struct {
 //
 // It can be passed to LoadVethwayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type VethwayPrograms struct {
+	VwAnswer        *ebpf.Program `ebpf:"vw_answer"`
 	VwConnect4      *ebpf.Program `ebpf:"vw_connect4"`
 	VwConnect6      *ebpf.Program `ebpf:"vw_connect6"`
 	VwDefragment    *ebpf.Program `ebpf:"vw_defragment"`
@@ -616,6 +629,7 @@ type VethwayPrograms struct {
 
 func (p *VethwayPrograms) Close() error {
 	return _VethwayClose(
+		p.VwAnswer,
 		p.VwConnect4,
 		p.VwConnect6,
 		p.VwDefragment,

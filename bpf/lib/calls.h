@@ -12,6 +12,7 @@ enum call {
 	CALL_ICMP_ERROR,   /* from all of these */
 	CALL_FRAGMENT,	   /* from all of these */
 	CALL_NO_FLOW,	   /* from vw_icmp_error, for what a container sends about no flow of ours */
+	CALL_ANSWER,	   /* from whoever cannot send a packet on */
 	CALLS,
 };
 
@@ -21,6 +22,7 @@ int vw_new_outbound(struct __sk_buff *ctx);
 int vw_icmp_error(struct __sk_buff *ctx);
 int vw_fragment(struct __sk_buff *ctx);
 int vw_no_flow(struct __sk_buff *ctx);
+int vw_answer(struct __sk_buff *ctx);
 
 /* Written: once, when loaded. Read: programs. Life: that of the program set, by which it is pinned. */
 struct {
@@ -36,5 +38,15 @@ struct {
 		[CALL_ICMP_ERROR] = vw_icmp_error,
 		[CALL_FRAGMENT] = vw_fragment,
 		[CALL_NO_FLOW] = vw_no_flow,
+		[CALL_ANSWER] = vw_answer,
 	},
 };
+
+static __always_inline int tail(struct __sk_buff *ctx, enum call call, enum hook hook, __u32 l3)
+{
+	ctx->cb[0] = hook;
+	ctx->cb[1] = l3;
+	ctx->cb[2] = 0;
+	bpf_tail_call(ctx, &calls, call);
+	return -DROP_TAIL_CALL;
+}

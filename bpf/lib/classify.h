@@ -6,15 +6,6 @@
 #include "calls.h"
 #include "refuse.h"
 
-static __always_inline int tail(struct __sk_buff *ctx, enum call call, enum hook hook, __u32 l3)
-{
-	ctx->cb[0] = hook;
-	ctx->cb[1] = l3;
-	ctx->cb[2] = 0;
-	bpf_tail_call(ctx, &calls, call);
-	return -DROP_TAIL_CALL;
-}
-
 /* vw_fragment sends a datagram's first fragment on like any other packet, when it has noted its ports. */
 static __always_inline int tail_first(struct __sk_buff *ctx, enum call call)
 {

@@ -90,29 +90,43 @@ static __always_inline void flow_key_of_pair(struct flow_key *to, const struct f
 	to->proto = key->proto;
 }
 
-/* What a packet does to its session: counters and times of its own direction only. */
-static __always_inline void flow_touch(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow)
-{
-	__u32 now = clock_seconds();
-
-	/* An RST refreshes nothing (RFC 7857 section 2): a forged one must not keep a session. */
-	if (!(pkt->tcp_flags & TCP_RST) && flow->seen != now)
-		flow->seen = now;
-	if (pkt->tcp_flags & ~flow->tcp_flags)
-		flow->tcp_flags |= pkt->tcp_flags;
-	flow->packets++;
-	flow->bytes += ctx->len - pkt->l3;
-}
-
-/* A SYN on a closing session begins it afresh: both sides forget what they saw. */
-static __always_inline void flow_restart(const struct packet *pkt, struct flow_value *flow)
+/* Sets and clears what both sides of a session have seen. */
+static __always_inline void flow_mark_both(const struct packet *pkt, struct flow_value *flow, __u8 set, __u8 clear)
 {
 	struct flow_value *pair;
 	struct flow_key key;
 
 	flow_key_of_pair(&key, &pkt->key, flow);
-	flow->tcp_flags = 0;
+	flow->tcp_flags = (flow->tcp_flags & ~clear) | set;
 	pair = bpf_map_lookup_elem(&flows, &key);
 	if (pair)
-		pair->tcp_flags = 0;
+		pair->tcp_flags = (pair->tcp_flags & ~clear) | set;
+}
+
+/* RFC 7857 section 2: an RST puts the session in transitory state, but it may be forged: any later packet of either side revives it. A SYN on
+ * a closing session begins it afresh. */
+static __always_inline void flow_follow_tcp(const struct packet *pkt, struct flow_value *flow)
+{
+	if (pkt->tcp_flags & TCP_RST)
+		flow_mark_both(pkt, flow, TCP_RST, 0);
+	else if (packet_is_syn(pkt) && flow->tcp_flags & (TCP_FIN | TCP_RST))
+		flow_mark_both(pkt, flow, 0, 0xff);
+	else if (flow->tcp_flags & TCP_RST)
+		flow_mark_both(pkt, flow, 0, TCP_RST);
+	if (pkt->tcp_flags & ~flow->tcp_flags)
+		flow->tcp_flags |= pkt->tcp_flags;
+}
+
+/* What a packet does to its session: counters and times of its own direction only. */
+static __always_inline void flow_touch(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow)
+{
+	__u32 now = clock_seconds();
+
+	/* An RST refreshes nothing: a forged one must not keep a session. */
+	if (!(pkt->tcp_flags & TCP_RST) && flow->seen != now)
+		flow->seen = now;
+	if (pkt->tcp_flags)
+		flow_follow_tcp(pkt, flow);
+	flow->packets++;
+	flow->bytes += ctx->len - pkt->l3;
 }

@@ -2,6 +2,7 @@
 /* From a flow entry to a packet on its way: check, rewrite, deliver. Once a byte has been rewritten, a failure is a drop. */
 #pragma once
 
+#include "calls.h"
 #include "route.h"
 #include "verdict.h"
 
@@ -116,15 +117,18 @@ static __always_inline int packet_add_eth(struct __sk_buff *ctx, const struct pa
 }
 
 /*
- * TTL ran out, or the next link is too narrow: the stack tells the sender, quoting what it sees. What goes out, it sees as the
- * container made it. What comes in, it sees as the container would have; vw_to_uplink translates the quote back.
+ * TTL ran out, or the next link is too narrow. What goes out is refused by the stack, which sees it as the container made it. What comes in
+ * it would not know how to quote: that is answered here, unless it may be cut up, which only the stack can do.
  */
 static __always_inline int forward_refuse(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow,
 					  bool from_container)
 {
-	if (from_container)
-		return flow->action == FLOW_TO_UPLINK ? PASS : pkt->ttl <= 1 ? -DROP_TTL : -DROP_TOO_BIG;
-	return packet_rewrite(ctx, pkt, flow, 0, false);
+	if (from_container && flow->action == FLOW_TO_UPLINK)
+		return PASS;
+	if (!from_container && pkt->ttl > 1 && pkt->may_fragment)
+		return packet_rewrite(ctx, pkt, flow, 0, false);
+	ctx->cb[3] = pkt->ttl > 1 ? flow->mtu : 0;
+	return tail(ctx, CALL_ANSWER, from_container ? HOOK_FROM_CONTAINER : HOOK_FROM_UPLINK, pkt->l3);
 }
 
 /* The container behind this entry has sent: from now on the other side may, too. */
@@ -155,8 +159,6 @@ static __always_inline int flow_forward(struct __sk_buff *ctx, const struct pack
 		flow_open(pkt, flow);
 	if (action != FLOW_TO_STACK && (pkt->ttl <= 1 || packet_exceeds(ctx, pkt, flow->mtu)))
 		return forward_refuse(ctx, pkt, flow, from_container);
-	if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && flow->tcp_flags & (TCP_FIN | TCP_RST))
-		flow_restart(pkt, flow);
 	flow_touch(ctx, pkt, flow);
 	ret = packet_rewrite(ctx, pkt, flow, action != FLOW_TO_STACK, action == FLOW_TO_PEER && pkt->l3);
 	if (ret)

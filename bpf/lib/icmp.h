@@ -68,9 +68,16 @@ static __always_inline bool quote_parse(struct __sk_buff *ctx, const struct pack
 			return false;
 		addr_set6(&q->key.src, ip->saddr);
 		addr_set6(&q->key.dst, ip->daddr);
-		/* A quoted packet with extension headers is not looked into: nothing of ours sends those. */
 		q->key.proto = ip->nexthdr;
 		q->l4 = q->l3 + sizeof(*ip);
+		if (q->key.proto == IPPROTO_HOPOPTS || q->key.proto == IPPROTO_DSTOPTS) {
+			__u8 *ext = packet_at(ctx, q->l4, 8);
+
+			if (!ext)
+				return false;
+			q->key.proto = ext[0];
+			q->l4 += 8 + ext[1] * 8;
+		}
 	} else {
 		struct iphdr *ip = packet_at(ctx, q->l3, sizeof(*ip));
 

@@ -27,6 +27,7 @@
 
 #define IP_OFFSET_MF 0x3fff /* fragment offset and more-fragments bit */
 #define IP_OFFSET 0x1fff
+#define IP_DF 0x4000
 #define IPV6_OFFSET 0xfff8
 #define IPV6_EXTENSIONS_MAX 4
 
@@ -46,7 +47,8 @@ struct packet {
 	__u8 flags; /* PACKET_* */
 	__u8 icmp_type;
 	bool v6;
-	bool later; /* a fragment other than the first: no transport header */
+	bool may_fragment; /* IPv4 without DF */
+	bool later;	   /* a fragment other than the first: no transport header */
 	__be32 fragment_id;
 };
 
@@ -164,6 +166,7 @@ static __always_inline int parse_ipv4(struct __sk_buff *ctx, struct packet *pkt)
 	pkt->v6 = false;
 	pkt->ttl = ip->ttl;
 	pkt->tos = ip->tos;
+	pkt->may_fragment = !(ip->frag_off & bpf_htons(IP_DF));
 	pkt->l4 = pkt->l3 + hlen;
 	pkt->key.proto = ip->protocol;
 	if (ip->frag_off & bpf_htons(IP_OFFSET_MF)) {

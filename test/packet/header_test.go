@@ -4,6 +4,7 @@ package packet
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"testing"
 
 	"github.com/vethway/vethway/bpf"
@@ -114,14 +115,31 @@ func TestUDPChecksum(t *testing.T) {
 	})
 }
 
-// A packet whose TTL runs out goes on to the stack, which answers: as it came
-// if it goes out, and as the container would have got it if it comes in.
+// answered is a packet that has become an ICMP error about itself; info is the
+// error's second word.
+func (f family) answered(in packet, from netip.Addr, kind, code byte, info uint32) *packet {
+	length := map[bool]int{false: 20, true: 40}[f.six] + 8
+	if in.proto == tcp {
+		length += 12
+	}
+	e := in.quote(from, kind, code, length)
+	e.srcMAC, e.dstMAC = in.dstMAC, in.srcMAC
+	binary.BigEndian.PutUint32(e.rest[:], info)
+	if !f.six {
+		e.tos = 0xc0
+	}
+	return &e
+}
+
+// A packet whose TTL runs out on its way out goes on to the stack, which
+// answers. Where the stack would not know what to quote, the program answers.
 func TestTTLRunsOut(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
 		f.covers(t, "N19")
 		out := f.from("c1", f.remote(), 5000, 80)
 		sent := out
 		sent.src = f.host()
+		exceeded := map[bool]byte{false: 11, true: 3}[f.six]
 		last := out
 		last.ttl = 1
 		f.run(t, "no flow yet", step{prog: f.FromContainer, in: last, ctx: f.at("c1"), verdict: next})
@@ -131,9 +149,8 @@ func TestTTLRunsOut(t *testing.T) {
 			f.run(t, "out", step{prog: f.FromContainer, in: last, ctx: f.at("c1"), verdict: next})
 			in := f.arriving("eth0", sent.answer())
 			in.ttl = ttl
-			seen := in
-			seen.dst = out.src
-			f.run(t, "in", step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"), verdict: next, out: &seen})
+			f.run(t, "in", step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"), verdict: redirect,
+				out: f.answered(in, f.host(), exceeded, 0, 0), told: true, hook: atUplink, reason: bpf.VethwayDropReasonDROP_TTL})
 		}
 		hairpin := f.from("c2", f.host(), 5000, 8080)
 		delivered := hairpin
@@ -141,12 +158,13 @@ func TestTTLRunsOut(t *testing.T) {
 		f.run(t, "hairpin", step{prog: f.FromContainer, in: hairpin, ctx: f.at("c2"), verdict: redirect, out: f.into("c1", delivered), flows: 2})
 		hairpin.ttl = 1
 		f.run(t, "hairpin: the last", step{prog: f.FromContainer, in: hairpin, ctx: f.at("c2"),
-			verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_TTL})
+			verdict: redirect, out: f.answered(hairpin, f.gateway("c2"), exceeded, 0, 0), told: true,
+			hook: atContainer, reason: bpf.VethwayDropReasonDROP_TTL})
 	})
 }
 
-// So does a packet that is too big for the next link. What will be cut into
-// segments is judged by their size.
+// So it is with a packet that is too big for the next link, but what may be cut
+// up: the stack does it. What will be cut into segments is judged by their size.
 func TestTooBig(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
 		overhead := map[bool]int{false: 40, true: 60}[f.six]
@@ -183,7 +201,15 @@ func TestTooBig(t *testing.T) {
 				f.run(t, "in: "+c.name, step{prog: f.FromUplink, in: i, ctx: gso(f.atUplink("eth0")), verdict: redirect, out: f.into("c1", d)})
 			} else {
 				f.run(t, "out: "+c.name, step{prog: f.FromContainer, in: o, ctx: gso(f.at("c1")), verdict: next})
-				f.run(t, "in: "+c.name, step{prog: f.FromUplink, in: i, ctx: gso(f.atUplink("eth0")), verdict: next, out: &d})
+				kind, code := byte(3), byte(4)
+				if f.six {
+					kind, code = 2, 0
+				} else {
+					f.run(t, "in: "+c.name, step{prog: f.FromUplink, in: i, ctx: gso(f.atUplink("eth0")), verdict: next, out: &d})
+					i.frag = 0x4000 // DF
+				}
+				f.run(t, "in: "+c.name, step{prog: f.FromUplink, in: i, ctx: gso(f.atUplink("eth0")), verdict: redirect,
+					out: f.answered(i, f.host(), kind, code, 1500), told: true, hook: atUplink, reason: bpf.VethwayDropReasonDROP_TOO_BIG})
 			}
 		}
 	})

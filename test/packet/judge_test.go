@@ -3,6 +3,7 @@
 package packet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -64,6 +65,9 @@ func (w *world) judge(p place, frame []byte, gso uint32) error {
 	case next, redirect:
 	default:
 		return fmt.Errorf("verdict %d", r.verdict)
+	}
+	if r.verdict == redirect && isAnswer(frame, r.out) {
+		return verify(r.out[ethLen:])
 	}
 	if len(r.out) != len(frame) {
 		return fmt.Errorf("%d bytes became %d", len(frame), len(r.out))
@@ -196,6 +200,19 @@ func (w *world) isHairpin(frame []byte) bool {
 		return binary.BigEndian.Uint16(l.body[2:]) == 80
 	}
 	return binary.BigEndian.Uint16(l.body) == 8080 && w.networkOf(src) == nil
+}
+
+// isAnswer tells whether a packet has become an ICMP error about itself, to its
+// sender.
+func isAnswer(frame, out []byte) bool {
+	if len(out) < ethLen+28 || len(frame) < ethLen+28 {
+		return false
+	}
+	head := ethLen + 20 + 8
+	if out[ethLen]>>4 == 6 {
+		head = ethLen + 40 + 8
+	}
+	return len(out) > head && bytes.HasPrefix(frame[ethLen:], out[head:])
 }
 
 // isRefused tells whether the stack answers a packet rather than forward it.
