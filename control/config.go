@@ -33,6 +33,8 @@ type Config struct {
 	// MaxFlows is how many flows a container may have begun at a time, MaxFlowRate how many it may begin in a second;
 	// 0: any number.
 	MaxFlows, MaxFlowRate uint32
+	// NATPorts are set aside for containers to leave with: none of them is published. Zero: whatever is free is used.
+	NATPorts PortSpan
 	// Timeouts of flows of networks that have none of their own; the zero value stands for DefaultTimeouts.
 	Timeouts Timeouts
 	// AllowShortTimeouts lets networks have timeouts that are shorter than the RFCs allow.

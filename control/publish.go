@@ -55,7 +55,7 @@ func (e *Engine) planPorts(ctx context.Context, next *state, c *container, specs
 	}
 	e.kernel.facts = facts
 	bindings, err := e.ports.Reserve(ports.Request{
-		Owner: c.Name, Specs: specs, Host: newHostPorts(ctx, e.cfg.Links, facts), Range: portRange(facts),
+		Owner: c.Name, Specs: specs, Host: newHostPorts(ctx, e.cfg.Links, facts, e.cfg.NATPorts), Range: portRange(facts),
 	})
 	if err != nil {
 		return err
@@ -82,10 +82,11 @@ type hostPorts struct {
 	ctx   context.Context // of the one request it is made for
 	links Links
 	bound map[HostPort]bool
+	nat   PortSpan
 }
 
-func newHostPorts(ctx context.Context, links Links, facts HostFacts) *hostPorts {
-	h := &hostPorts{ctx: ctx, links: links, bound: make(map[HostPort]bool, len(facts.Bound))}
+func newHostPorts(ctx context.Context, links Links, facts HostFacts, nat PortSpan) *hostPorts {
+	h := &hostPorts{ctx: ctx, links: links, nat: nat, bound: make(map[HostPort]bool, len(facts.Bound))}
 	for _, p := range facts.Bound {
 		h.bound[p] = true
 	}
@@ -95,6 +96,9 @@ func newHostPorts(ctx context.Context, links Links, facts HostFacts) *hostPorts 
 // PortOwner implements ports.Host. To ask the kernel who has a port is expensive: only ports that somebody has are
 // asked for.
 func (h *hostPorts) PortOwner(protocol string, addr netip.Addr, number uint16) (string, bool, error) {
+	if h.nat.Holds(number) {
+		return fmt.Sprintf("NAT (vethwayd --nat-ports %s)", h.nat), true, nil
+	}
 	proto := protocols[protocol]
 	if !h.bound[HostPort{Proto: proto, Port: number}] {
 		return "", false, nil

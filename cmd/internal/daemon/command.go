@@ -48,7 +48,7 @@ in place: packets keep flowing, and the next start adopts what is there. "vethwa
 Signals: SIGTERM and SIGINT stop it; SIGHUP reads log-level from the configuration file again.
 Every flag but --config and --check is also a key of the configuration file; the command line wins.`,
 		Example: `  vethwayd
-  vethwayd --instance test --uplink 'eth*' --nat-ports 32768-49151
+  vethwayd --instance test --uplink 'eth*' --nat-ports 20000-29999
   vethwayd --config /etc/vethway/vethwayd.yaml --check`,
 		Args: cobra.NoArgs, Version: Version(), SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {

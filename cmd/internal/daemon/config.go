@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/vethway/vethway/cmd/internal/cli/exit"
+	"github.com/vethway/vethway/control"
 )
 
 // DefaultInstance is the instance's name when none is given.
@@ -100,7 +101,7 @@ func (c *Config) check() error {
 			return exit.Errorf(exit.BadConfig, "uplink %q: not a pattern: want a name such as eth0 or eth*", pattern)
 		}
 	}
-	if _, _, err := c.natPorts(); err != nil {
+	if _, err := c.natPorts(); err != nil {
 		return exit.Errorf(exit.BadConfig, "%w", err)
 	}
 	if err := c.Flows.check(); err != nil {
@@ -121,18 +122,18 @@ func (c *Config) check() error {
 	return nil
 }
 
-// natPorts returns the NAT pool's bounds, zeros when it is left to the dataplane.
-func (c *Config) natPorts() (first, last uint16, err error) {
+// natPorts returns the NAT ports, zero when they are left to the dataplane.
+func (c *Config) natPorts() (control.PortSpan, error) {
 	if c.NATPorts == "" {
-		return 0, 0, nil
+		return control.PortSpan{}, nil
 	}
 	a, b, ok := strings.Cut(c.NATPorts, "-")
 	lo, errLo := strconv.ParseUint(a, 10, 16)
 	hi, errHi := strconv.ParseUint(b, 10, 16)
 	if !ok || errLo != nil || errHi != nil || lo < 1024 || hi < lo || hi-lo < 255 {
-		return 0, 0, fmt.Errorf("nat-ports %q: want FIRST-LAST, at least 256 ports, none below 1024", c.NATPorts)
+		return control.PortSpan{}, fmt.Errorf("nat-ports %q: want FIRST-LAST, at least 256 ports, none below 1024", c.NATPorts)
 	}
-	return uint16(lo), uint16(hi), nil
+	return control.PortSpan{First: uint16(lo), Last: uint16(hi)}, nil
 }
 
 // bases returns the prefixes that new networks' subnets are taken out of.

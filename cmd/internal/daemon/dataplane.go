@@ -35,16 +35,19 @@ func openPackets(ctx context.Context, c Config, links *link.Links, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	first, last, err := c.natPorts()
+	nat, err := c.natPorts()
 	if err != nil {
 		return nil, err
+	}
+	if err := control.CheckHostRange(facts, nat); err != nil {
+		return nil, badNATPorts(err)
 	}
 	var l *loader.Loader
 	err = sandbox.Within(c.Namespace, func() (err error) {
 		l, err = loader.Open(ctx, loader.Config{
 			PinDir: c.BPFFS, CgroupPath: c.Cgroup, NetnsCookie: links.Cookie(),
 			AttachMode: loader.AttachMode(c.Attach), Clsact: loader.AdaptClsact(links),
-			PoolFirst: first, PoolLast: last, LocalFirst: facts.PortRange[0], LocalLast: facts.PortRange[1],
+			PoolFirst: nat.First, PoolLast: nat.Last, LocalFirst: facts.PortRange[0], LocalLast: facts.PortRange[1],
 			Logger: log,
 		})
 		return err
@@ -60,6 +63,14 @@ func openPackets(ctx context.Context, c Config, links *link.Links, log *slog.Log
 		return nil, errors.Join(err, l.Close())
 	}
 	return &packets{Dataplane: d, loader: l, namespace: c.Namespace}, nil
+}
+
+// badNATPorts gives a conflict about NAT ports its exit code.
+func badNATPorts(err error) error {
+	if errors.Is(err, api.Conflict) {
+		return exit.Errorf(exit.BadConfig, "nat-ports: %w", err)
+	}
+	return err
 }
 
 // Close lets go of the programs; they run on.

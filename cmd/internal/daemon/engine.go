@@ -50,6 +50,13 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	e.closers = append(e.closers, links)
+	nat, err := c.natPorts()
+	if err != nil {
+		return err
+	}
+	if err := control.CheckNATPorts(ctx, db, nat); err != nil {
+		return badNATPorts(err)
+	}
 	plane, err := openPackets(ctx, c, links, log)
 	if err != nil {
 		return err
@@ -69,7 +76,7 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	cfg.Bases, cfg.Base6 = split(bases)
 	cfg.MaxFlows, cfg.MaxFlowRate = uint32(c.Flows.MaxFlows), uint32(c.Flows.MaxFlowRate)
-	cfg.AllowShortTimeouts = c.Flows.AllowShort
+	cfg.NATPorts, cfg.AllowShortTimeouts = nat, c.Flows.AllowShort
 	if cfg.Timeouts, err = c.Flows.timeouts(); err != nil {
 		return err
 	}

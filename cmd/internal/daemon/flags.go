@@ -25,7 +25,7 @@ func (c *Config) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.Cgroup, "cgroup", "", "root of the cgroup v2 hierarchy (default: where it is mounted)")
 	f.StringSliceVar(&c.Uplinks, "uplink", nil, "publish and masquerade on these interfaces only, patterns allowed (default: all that lead out)")
 	f.StringVar(&c.Attach, "attach", AttachAuto, "how to attach programs: auto, tcx or clsact")
-	f.StringVar(&c.NATPorts, "nat-ports", "", "FIRST-LAST: source ports that masquerading may use (default: what the host's own range leaves)")
+	f.StringVar(&c.NATPorts, "nat-ports", "", "FIRST-LAST: source ports for masquerading alone (default: what is free beside the host's own range)")
 	c.Flows.addFlags(f)
 	f.StringSliceVar(&c.Bases, "subnet-base", nil, "prefixes to take new networks' subnets from")
 	f.IntVar(&c.MTU, "mtu", 0, "MTU of new networks that name none (default 1500)")
