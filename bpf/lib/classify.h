@@ -44,6 +44,14 @@ static __always_inline bool eth_is_multicast(struct __sk_buff *ctx)
 	return eth && eth->h_dest[0] & 1;
 }
 
+/* An answer by a published port of the host's looks like a packet to a neighbour, until the ports are known. */
+static __always_inline bool fragment_may_answer(const struct packet *pkt)
+{
+	__u8 proto = pkt->key.proto;
+
+	return pkt->flags & PACKET_FRAGMENT && (proto == IPPROTO_UDP || proto == IPPROTO_TCP || proto == IPPROTO_SCTP);
+}
+
 /* Miss in the flow table. */
 static __always_inline int from_container_miss(struct __sk_buff *ctx, struct packet *pkt, int parsed)
 {
@@ -77,6 +85,8 @@ static __always_inline int from_container_miss(struct __sk_buff *ctx, struct pac
 		return PASS; /* the bridge floods */
 	if (pkt->v6 && (addr_is_link_local6(&pkt->key.src) || addr_is_link_local6(&pkt->key.dst)))
 		return PASS;
+	if (fragment_may_answer(pkt))
+		return tail(ctx, CALL_FRAGMENT, HOOK_FROM_CONTAINER, pkt->l3);
 	to = bpf_map_lookup_elem(&endpoints, &pkt->key.dst);
 	if (to) {
 		if (to->network != veth->network)

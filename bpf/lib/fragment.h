@@ -23,31 +23,38 @@ static __always_inline void fragment_key_of(struct fragment_key *key, const stru
 /* Fills in the ports, or learns them. false: they are not known in time, the datagram has to take the detour. */
 static __always_inline bool fragment_resolve(struct packet *pkt, bool in_order)
 {
-	struct fragment_value value = { .seen = clock_seconds() }, *known;
+	struct fragment_value value = { .seen = clock_seconds(), .detour = pkt->later }, *known;
 	struct fragment_key key;
 
-	fragment_key_of(&key, pkt);
-	known = bpf_map_lookup_elem(&fragments, &key);
-	if (known && value.seen - known->seen > FRAGMENT_SECONDS)
-		known = NULL;
-	if (pkt->later && known && !known->detour) {
-		pkt->key.sport = known->sport;
-		pkt->key.dport = known->dport;
-		return true;
-	}
-	if (pkt->later || (known && known->detour && !in_order)) {
-		value.detour = 1;
-		bpf_map_update_elem(&fragments, &key, &value, BPF_ANY);
-		return false;
-	}
 	value.sport = pkt->key.sport;
 	value.dport = pkt->key.dport;
-	bpf_map_update_elem(&fragments, &key, &value, BPF_ANY);
+	fragment_key_of(&key, pkt);
+	known = bpf_map_lookup_elem(&fragments, &key);
+	if (known && value.seen - known->seen > FRAGMENT_SECONDS) {
+		bpf_map_delete_elem(&fragments, &key);
+		known = NULL;
+	}
+	if (!known) {
+		/* Two CPUs may have a fragment each: whoever is first decides for the whole datagram. */
+		if (!bpf_map_update_elem(&fragments, &key, &value, BPF_NOEXIST))
+			return !pkt->later;
+		known = bpf_map_lookup_elem(&fragments, &key);
+		if (!known)
+			return false;
+	}
+	if (known->detour && (pkt->later || !in_order))
+		return false;
+	if (pkt->later) {
+		pkt->key.sport = known->sport;
+		pkt->key.dport = known->dport;
+	} else {
+		bpf_map_update_elem(&fragments, &key, &value, BPF_ANY);
+	}
 	return true;
 }
 
-/* failure: what becomes of it when there is no detour. */
-static __always_inline int fragment_detour(struct __sk_buff *ctx, const struct packet *pkt, int failure)
+/* 0: there is no detour. */
+static __always_inline int fragment_detour(struct __sk_buff *ctx, const struct packet *pkt)
 {
 	const struct settings_value *setting = settings_get();
 	struct origin_key key = { .src = pkt->key.src, .dst = pkt->key.dst, .proto = pkt->key.proto };
@@ -55,16 +62,35 @@ static __always_inline int fragment_detour(struct __sk_buff *ctx, const struct p
 	struct ethhdr *eth;
 
 	if (!setting || !setting->detour || !pkt->l3)
-		return failure;
+		return 0;
+	/* Nobody forwards these, and they are never translated. */
+	if (pkt->v6 && (addr_is_link_local6(&pkt->key.src) || addr_is_link_local6(&pkt->key.dst)))
+		return 0;
 	eth = packet_at(ctx, 0, sizeof(*eth));
 	if (!eth)
-		return failure;
+		return 0;
 	mac_copy(origin.dmac, eth->h_dest);
 	mac_copy(origin.smac, eth->h_source);
 	if (bpf_map_update_elem(&origins, &key, &origin, BPF_ANY))
-		return failure;
+		return 0;
 	mac_copy(eth->h_dest, setting->detour_mac);
 	return bpf_redirect(setting->detour, 0);
+}
+
+/* To a neighbour, to the host, or to nobody: nothing to translate. */
+static __always_inline int fragment_from_container_direct(struct __sk_buff *ctx, const struct packet *pkt)
+{
+	struct endpoint_value *to;
+	struct veth_value *veth;
+	__u32 ifindex = ctx->ifindex;
+
+	to = bpf_map_lookup_elem(&endpoints, &pkt->key.dst);
+	if (!to)
+		return tail(ctx, CALL_NEW_FLOW, HOOK_FROM_CONTAINER, pkt->l3);
+	veth = bpf_map_lookup_elem(&veths, &ifindex);
+	if (!veth)
+		return -DROP_UNKNOWN_ENDPOINT;
+	return to->network == veth->network ? deliver_to_neighbour(ctx, veth, to) : -DROP_ISOLATED;
 }
 
 static __always_inline int fragment_from_container(struct __sk_buff *ctx, struct packet *pkt)
@@ -77,7 +103,9 @@ static __always_inline int fragment_from_container(struct __sk_buff *ctx, struct
 		if (ret != FORWARD_REROUTE)
 			return ret;
 	}
-	return pkt->later ? -DROP_FRAGMENT : tail_first(ctx, CALL_NEW_FLOW);
+	if (pkt->later || bpf_map_lookup_elem(&endpoints, &pkt->key.dst))
+		return fragment_from_container_direct(ctx, pkt);
+	return tail_first(ctx, CALL_NEW_FLOW);
 }
 
 static __always_inline int fragment_from_uplink(struct __sk_buff *ctx, struct packet *pkt)
@@ -106,6 +134,7 @@ static __always_inline int fragment(struct __sk_buff *ctx)
 	bool in_order = ctx->mark == MARK_IN_ORDER;
 	__u32 hook = ctx->cb[0];
 	struct packet pkt;
+	int ret;
 
 	if (packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0))
 		return -DROP_MALFORMED;
@@ -118,7 +147,10 @@ static __always_inline int fragment(struct __sk_buff *ctx)
 		if (!fragment_resolve(&pkt, in_order)) {
 			if (hook == HOOK_TO_UPLINK || in_order)
 				return -DROP_FRAGMENT;
-			return fragment_detour(ctx, &pkt, hook == HOOK_FROM_UPLINK ? PASS : -DROP_FRAGMENT);
+			ret = fragment_detour(ctx, &pkt);
+			if (ret)
+				return ret;
+			return hook == HOOK_FROM_UPLINK ? PASS : fragment_from_container_direct(ctx, &pkt);
 		}
 	}
 	pkt.flags = 0;
@@ -165,6 +197,9 @@ static __always_inline int from_detour(struct __sk_buff *ctx)
 	struct packet pkt;
 	int ret;
 
+	/* What the namespace has to say of itself (multicast listener reports) is for nobody. */
+	if (eth_is_multicast(ctx))
+		return PASS;
 	if (packet_parse(ctx, &pkt, ETH_HLEN))
 		return -DROP_FRAGMENT;
 	key.src = pkt.key.src;
