@@ -13,6 +13,8 @@ type Case struct {
 	Name string
 	// NAT says that the question makes no sense where nothing is translated.
 	NAT bool
+	// Option says that the question is about an option of vethway's.
+	Option bool
 	// Lab is what the case needs; the zero value is the lab that most share.
 	Lab LabConfig
 	Run func(*T)
@@ -21,13 +23,24 @@ type Case struct {
 // String is how a case is named in reports and in the table of pending cases.
 func (c Case) String() string { return c.ID + " " + c.Name }
 
+// pointless tells why a target cannot be asked; empty: it can.
+func (c Case) pointless(target string) string {
+	switch {
+	case c.Option && target != Vethway:
+		return "it has no such option"
+	case c.NAT && target == Router:
+		return "it translates nothing"
+	}
+	return ""
+}
+
 // Cases lists all cases by ID.
 func Cases() []Case {
 	all := slices.Concat(
 		mappingCases(), uniqueCases(), timerCases(), refreshCases(), filteringCases(), hairpinCases(), loadCases(),
 		errorsKeepCases(), mtuCases(), fragmentCases(), handshakeCases(), unsolicitedCases(), icmpErrorCases(),
 		scarcityCases(), quotaCases(), holdDownCases(), endingCases(), randomCases(), headerCases(), segmentCases(),
-		leakCases(), differentialCases(),
+		leakCases(), differentialCases(), optionCases(),
 	)
 	slices.SortStableFunc(all, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
 	return all

@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -35,7 +36,6 @@ type T struct {
 	failures []string
 	skip     string
 	cleanups []func()
-	nPeers   int
 }
 
 var _ netlab.TB = (*T)(nil)
@@ -117,13 +117,19 @@ func (t *T) must(err error) {
 // V4 tells the family.
 func (t *T) V4() bool { return t.Family == rivals.IPv4 }
 
-// Peer is a fresh address behind R that no kernel owns.
-func (t *T) Peer() netip.Addr {
-	t.nPeers++
+// Peer is an address behind R that no kernel owns, and no other case uses.
+func (t *T) Peer() netip.Addr { return t.peerAt(t.nextPeer.Add(1)) }
+
+// peerAt is the one with a number.
+func (t *T) peerAt(n uint32) netip.Addr {
 	if t.V4() {
-		return netip.MustParseAddr(fmt.Sprintf("%s.%d", peers4, t.nPeers))
+		a := netip.MustParsePrefix(peers4).Addr().As4()
+		binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+n)
+		return netip.AddrFrom4(a)
 	}
-	return netip.MustParseAddr(fmt.Sprintf("%s%x", peers6, t.nPeers))
+	a := netip.MustParsePrefix(peers6).Addr().As16()
+	binary.BigEndian.PutUint32(a[12:], n)
+	return netip.AddrFrom16(a)
 }
 
 // HostAddr is the host's address on the uplink.

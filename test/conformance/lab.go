@@ -34,6 +34,10 @@ type LabConfig struct {
 	UplinkMTU int
 	// NoOffload has the host cut packets to size and fill in checksums before they reach the uplink's wire.
 	NoOffload bool
+	// Flags are more flags for vethwayd, separated by spaces.
+	Flags string
+	// Open adds z1, on a network whose mappings let everybody in.
+	Open bool
 	// Own names a lab that is not to be shared with other cases.
 	Own string
 }
@@ -48,6 +52,7 @@ type Lab struct {
 	inside   map[string]*station
 	outside  *station
 	nextPort atomic.Uint32
+	nextPeer atomic.Uint32
 	closers  []func() error
 }
 
@@ -61,8 +66,8 @@ type station struct {
 // deaf names the containers whose kernels hear nothing.
 func deaf() []string { return []string{"x1", "x2", "y1"} }
 
-// peers4 and peers6 begin the addresses of peers.
-const peers4, peers6 = "203.0.113", "2001:db8:ff::"
+// Peers have addresses of 198.18.0.0/15 and of 2001:db8:ff::/64.
+const peers4, peers6 = "198.18.0.0/15", "2001:db8:ff::/64"
 
 // firstPort is where Port begins: in every target's range of external ports.
 const firstPort = 2000
@@ -138,6 +143,7 @@ func newTarget(name string, cfg LabConfig, program string) (rivals.Target, error
 		if cfg.Pool != "" {
 			c.Flags = append(c.Flags, "--nat-ports="+cfg.Pool)
 		}
+		c.Flags = append(c.Flags, strings.Fields(cfg.Flags)...)
 		return rivals.NewVethway(c)
 	case NFNAT:
 		return rivals.NewIptables(rivals.IptablesConfig{Backend: rivals.NFT})
@@ -170,7 +176,7 @@ func (l *Lab) openTaps(ctx context.Context) error {
 		return err
 	}
 	// R would answer for the peers that it does not know them.
-	if err := deafen(ctx, l.Topology.Remote, "ip daddr "+peers4+".0/24", "ip6 daddr "+peers6+"/64"); err != nil {
+	if err := deafen(ctx, l.Topology.Remote, "ip daddr "+peers4, "ip6 daddr "+peers6); err != nil {
 		return err
 	}
 	for _, name := range deaf() {
@@ -178,21 +184,36 @@ func (l *Lab) openTaps(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		mac, err := l.gatewayMAC(n.Gateway4)
+		err = l.openInside(ctx, l.Target.Container(name), name, n.Gateway4, c.IP4, c.IP6)
 		if err != nil {
 			return err
 		}
-		ns := l.Target.Container(name)
-		if err := deafen(ctx, ns); err != nil {
-			return err
-		}
-		s, err := l.station(ns, name, mac)
-		if err != nil {
-			return err
-		}
-		s.addr4, s.addr6 = c.IP4, c.IP6
-		l.inside[name] = s
 	}
+	if v, ok := l.Target.(*rivals.Vethway); ok && l.Config.Open {
+		ns, err := l.addOpen(ctx, v)
+		if err != nil {
+			return err
+		}
+		return l.openInside(ctx, ns, "z1", openGateway4, z1Addr4, z1Addr6)
+	}
+	return nil
+}
+
+// openInside makes a container deaf and opens its tap.
+func (l *Lab) openInside(ctx context.Context, ns *netlab.Namespace, name string, gateway, addr4, addr6 netip.Addr) error {
+	mac, err := l.gatewayMAC(gateway)
+	if err != nil {
+		return err
+	}
+	if err := deafen(ctx, ns); err != nil {
+		return err
+	}
+	s, err := l.station(ns, name, mac)
+	if err != nil {
+		return err
+	}
+	s.addr4, s.addr6 = addr4, addr6
+	l.inside[name] = s
 	return nil
 }
 

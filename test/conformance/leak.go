@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"time"
@@ -21,6 +22,7 @@ func leakCases() []Case {
 		{ID: "N21", Name: "fragments, overlapping and tiny ones too", NAT: true, Run: leakFragments},
 		{ID: "N21", Name: "packets cut off at every length", NAT: true, Run: leakTruncated},
 		{ID: "N21", Name: "IP options and extension headers", NAT: true, Run: leakOptions},
+		{ID: "N21", Name: "packets changed at random", NAT: true, Run: leakMutated},
 		{ID: "N21", Name: "errors about what never was", NAT: true, Run: leakErrors},
 		{ID: "N21", Name: "TTL 0 to 2, and what is too big", NAT: true, Run: leakTTL},
 		{ID: "N21", Name: "no external port is left", NAT: true, Lab: smallPool, Run: leakFull},
@@ -178,6 +180,33 @@ func leakOptions(t *T) {
 		}
 	}
 	t.Tight("options")
+}
+
+// leakMutated changes some bytes of what is sound otherwise, in both directions. The same ones every time.
+func leakMutated(t *T) {
+	const rounds = 400
+	x1 := t.In("x1")
+	r := rand.New(rand.NewPCG(21, uint64(t.Family)))
+	mutate := func(p []byte) []byte {
+		for range 1 + r.IntN(4) {
+			p[r.IntN(len(p))] = byte(r.Uint32())
+		}
+		return p[:len(p)-r.IntN(2)*r.IntN(len(p)-20)]
+	}
+	for _, kind := range []string{udp, tcp, ping} {
+		s := t.Open(kind, x1, t.Port(), netip.AddrPortFrom(t.Peer(), peerPort(kind, 99)))
+		about := icmpErrors(t.V4())[2]
+		for range rounds {
+			about.Payload = s.OutPacket([]byte("quoted"))
+			out := [][]byte{s.OutPacket([]byte("mutated")), wire.Header{}.ICMP(s.In.Addr(), s.Peer.Addr(), about)}
+			in := [][]byte{s.InPacket([]byte("mutated")), wire.Header{}.ICMP(s.Peer.Addr(), s.Ext.Addr(), about)}
+			for i := range out {
+				x1.Emit(mutate(out[i]))
+				t.Out().Emit(mutate(in[i]))
+			}
+		}
+	}
+	t.Tight("changed packets")
 }
 
 func leakErrors(t *T) {

@@ -22,10 +22,13 @@ type replay struct {
 	sentinels []*Session     // of each container
 }
 
+// firstTraced is beyond the peers of other cases.
+const firstTraced = 60000
+
 func (t *T) newReplay(tr trace) *replay {
 	r := &replay{T: t, trace: tr, last: map[int][]byte{}, lastOut: map[int][]byte{}}
-	for range 6 {
-		r.peers = append(r.peers, t.Peer())
+	for i := range uint32(6) {
+		r.peers = append(r.peers, t.peerAt(firstTraced+i)) // the same in every lab
 	}
 	for _, s := range tr.sessions {
 		side := t.In(s.side)
@@ -184,7 +187,7 @@ func (r *replay) learn(s step, side *Side, p wire.Packet) {
 		return
 	}
 	if side.Name == "R" && p.Dst == session.Peer {
-		if !r.trace.sessions[s.session].published {
+		if !r.trace.sessions[s.session].published && !container(p.Src.Addr()) {
 			session.Ext = p.Src
 		}
 		if !p.Fragmented {

@@ -118,6 +118,10 @@ func Table(cases []Result, summaries map[string]string) string {
 	for _, target := range targets {
 		writeFailures(&b, target, cases)
 	}
+	b.WriteString("\nWhere vethway and nf_nat may differ (N22):\n\n")
+	for _, d := range differences() {
+		fmt.Fprintf(&b, "- %s\n", d.why)
+	}
 	return b.String()
 }
 

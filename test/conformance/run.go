@@ -23,7 +23,7 @@ type Config struct {
 }
 
 // atOnce is how many labs of a target stand side by side: most of the time they wait.
-const atOnce = 3
+const atOnce = 5
 
 // Run runs the cases through one target, lab by lab.
 func Run(ctx context.Context, target string, cfg Config) ([]Result, error) {
@@ -75,8 +75,8 @@ func runGroup(ctx context.Context, target string, cfg Config, cases []Case) (res
 	var lab *Lab
 	for _, c := range cases {
 		for _, f := range families {
-			if c.NAT && target == Router {
-				results = append(results, Result{ID: c.ID, Case: c.Name, Family: f.String(), Target: target, Result: NotApplicable, Note: "it translates nothing"})
+			if why := c.pointless(target); why != "" {
+				results = append(results, Result{ID: c.ID, Case: c.Name, Family: f.String(), Target: target, Result: NotApplicable, Note: why})
 				continue
 			}
 			if lab == nil {
