@@ -14,8 +14,10 @@
 // and only then the slot may be given to somebody else. The map incarnations holds for each slot that is taken a digest
 // of what it was given for, written before the slot is used and removed after its generation has gone up:
 //
-//	take:     generations[s]++   incarnations[s] = digest   entry{s, generation}
-//	release:  generations[s]++   delete entry               delete incarnations[s]
+//	take:     generations[s]++   delete quotas[s]   incarnations[s] = digest   entry{s, generation}
+//	release:  generations[s]++   delete entry       delete quotas[s]           delete incarnations[s]
+//
+// The quota is the endpoint's own count of flows, which the programs keep: nobody inherits it.
 //
 // Whatever step a crash comes after, the next Sync sees either an entry whose slot, generation and digest agree, and
 // keeps it, or a slot that nothing refers to, and releases it.
