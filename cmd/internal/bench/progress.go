@@ -17,7 +17,7 @@ import (
 const eraseLine = "\r\x1b[K"
 
 // progress shows how far a run is: one line that rewrites itself on a terminal, one line for each comparison elsewhere.
-// It also is the writer of the log, which must not end up on the same line.
+// It also is the writer of the log, and of what the traffic generator has to complain of, which must not end up on the same line.
 type progress struct {
 	mu       sync.Mutex
 	out      io.Writer

@@ -87,7 +87,7 @@ func (o *runOptions) run(cmd *cobra.Command, io *streams.Streams) error {
 	log := slog.New(slog.NewTextHandler(progress, &slog.HandlerOptions{Level: level}))
 	// The file of this program may have been replaced by a newer one; the process still is what was started.
 	generator, err := traffic.Start(cmd.Context(), traffic.Config{
-		Command: []string{"/proc/self/exe", trafficCommand}, Stderr: io.Err,
+		Command: []string{"/proc/self/exe", trafficCommand}, Stderr: progress,
 	})
 	if err != nil {
 		return err
