@@ -264,6 +264,43 @@ func TestFragmentsOfTheHost(t *testing.T) {
 	}
 }
 
+// The detour works on without a daemon, is adopted by the next one, and is repaired.
+func TestDetourLasts(t *testing.T) {
+	behaviour.NeedRoot(t)
+	t.Parallel()
+	l := newLab(t)
+	l.publishFragments()
+	passes := func(when string) {
+		l.run(when, func(l lab) {
+			l.families("N10", func(l lab, a family) {
+				l.converse(conversation{"c2", "R", port(a.remote, fragmentPort), a.host, a}, 4000, reversed)
+				l.converse(conversation{"R", "c1", port(a.host, fragmentPort), a.remote, a}, 4000, reversed)
+			})
+		})
+	}
+	index := func() int {
+		link, err := l.topo.Host.Link("vwf0")
+		l.must(err)
+		return link.Index
+	}
+	was := index()
+	l.must(l.vw.Kill())
+	passes("while no daemon runs")
+	l.must(l.vw.Restart(t.Context()))
+	passes("with another daemon")
+	if now := index(); now != was {
+		t.Errorf("the detour was interface %d and is %d", was, now)
+	}
+	l.command(l.at("H"), "ip link del vwf0")
+	l.eventually("another detour", func() error {
+		_, err := l.topo.Host.Link("vwf0")
+		return err
+	})
+	// The programs learn of it a moment later.
+	time.Sleep(silence)
+	passes("after somebody removed it")
+}
+
 // publishFragments publishes fragmentPort of c1.
 func (l lab) publishFragments() {
 	l.Helper()
