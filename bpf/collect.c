@@ -42,6 +42,11 @@ int vw_gc(struct gc_args *args)
 		flow_uncount(&key, flow);
 		bpf_map_delete_elem(&flows, &key);
 	}
+	if (flow && reply && args->retire) {
+		reply->seen = bpf_ktime_get_ns() / NSEC_PER_SEC;
+		reply->flags |= FLOW_RETIRED;
+		return 1;
+	}
 	if (reply && life_end(&reply->slot, life_of(reply->slot, reply->generation))) {
 		flow_uncount(&reverse, reply);
 		bpf_map_delete_elem(&flows, &reverse);

@@ -223,6 +223,8 @@ type VethwayGcArgs struct {
 	Reverse     VethwayFlowKey
 	Seen        uint32
 	ReverseSeen uint32
+	Retire      uint32
+	Pad         uint32
 }
 
 type VethwayGcBindingArgs struct {

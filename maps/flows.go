@@ -45,11 +45,12 @@ const (
 	FlowByStack
 	FlowPorts
 	FlowOpens
+	FlowRetired
 )
 
 // Names of the flags that are set.
 func (f FlowFlags) Names() []string {
-	return bitNames(uint32(f), "reply", "nat-source", "fixed-source", "by-stack", "ports", "opens")
+	return bitNames(uint32(f), "reply", "nat-source", "fixed-source", "by-stack", "ports", "opens", "retired")
 }
 
 // Bits of a TCP header's flags (RFC 9293 section 3.1).

@@ -192,7 +192,7 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"NETWORK_MASQUERADE4": int(NetworkMasquerade4), "NETWORK_MASQUERADE6": int(NetworkMasquerade6),
 		"FLOW_REPLY": int(FlowReply), "FLOW_NAT_SRC": int(FlowNATSource), "FLOW_FIXED_SRC": int(FlowFixedSource),
 		"FLOW_BY_STACK": int(FlowByStack), "PORT_PUBLISHED": PortPublished, "PORT_HOST": PortHost,
-		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens),
+		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens), "FLOW_RETIRED": int(FlowRetired),
 		"SETTING_ANY_REMOTE": int(SettingAnyRemote),
 		"PORT_USE_TCP":       int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),
 	} {
@@ -231,7 +231,7 @@ func TestEventAgreesWithTheHeader(t *testing.T) {
 }
 
 const knownConstants = "NETWORK_INTERNAL NETWORK_NO_ICC NETWORK_MASQUERADE4 NETWORK_MASQUERADE6 FLOW_REPLY FLOW_NAT_SRC " +
-	"FLOW_FIXED_SRC FLOW_BY_STACK FLOW_PORTS FLOW_OPENS NETWORK_ANY_REMOTE PORT_PUBLISHED PORT_HOST PORT_USE_TCP PORT_USE_UDP PORT_USE_OTHER"
+	"FLOW_FIXED_SRC FLOW_BY_STACK FLOW_PORTS FLOW_OPENS FLOW_RETIRED NETWORK_ANY_REMOTE PORT_PUBLISHED PORT_HOST PORT_USE_TCP PORT_USE_UDP PORT_USE_OTHER"
 
 func TestAge(t *testing.T) {
 	for _, tc := range [][3]uint32{{10, 7, 3}, {7, 7, 0}, {7, 8, 0}, {2, 0xfffffffe, 4}} {

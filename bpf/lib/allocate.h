@@ -10,6 +10,13 @@
 
 #define NAT_TRIES 128
 
+/* A port that rests may go back to the endpoint that had it. */
+static __always_inline bool flow_takes_back(const struct flow_draft *draft, struct flow_value *other)
+{
+	return other->flags & FLOW_RETIRED && addr_equal(&other->n_dst, &draft->key.src) && other->n_dport == draft->key.sport &&
+	       life_end(&other->slot, life_of(other->slot, other->generation));
+}
+
 /* 0: reserved. -EEXIST: taken. Anything else: no room. An entry that is stale makes way. */
 static __always_inline int flow_reserve(struct flow_draft *draft)
 {
@@ -19,7 +26,7 @@ static __always_inline int flow_reserve(struct flow_draft *draft)
 	if (ret != -EEXIST)
 		return ret;
 	other = bpf_map_lookup_elem(&flows, &draft->reply_key);
-	if (!other || !life_end_if_stale(&other->slot))
+	if (!other || (!life_end_if_stale(&other->slot) && !flow_takes_back(draft, other)))
 		return -EEXIST;
 	bpf_map_delete_elem(&flows, &draft->reply_key);
 	return bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);

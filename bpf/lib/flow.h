@@ -55,7 +55,7 @@ static __always_inline struct flow_value *flow_find(const struct flow_key *key)
 {
 	struct flow_value *flow = bpf_map_lookup_elem(&flows, key);
 
-	return flow && flow_is_live(flow) ? flow : NULL;
+	return flow && flow_is_live(flow) && !(flow->flags & FLOW_RETIRED) ? flow : NULL;
 }
 
 static __always_inline __u32 port_use_index(__u8 proto, __be16 port)

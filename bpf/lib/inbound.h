@@ -140,7 +140,8 @@ static __always_inline int new_inbound_mapped(const struct packet *pkt, struct f
 	struct network_value *network;
 	__u32 id;
 
-	if (!binding)
+	/* A port that rests is bound, but lets nobody in. */
+	if (!binding || !port_is_mapped(pkt))
 		return ROUTE_STACK;
 	id = binding->network;
 	network = bpf_map_lookup_elem(&networks, &id);

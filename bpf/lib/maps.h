@@ -44,6 +44,7 @@ enum flow_action {
 #define FLOW_BY_STACK 8	 /* the stack carries the container side of it */
 #define FLOW_PORTS 16	 /* a port is rewritten */
 #define FLOW_OPENS 32	 /* the next packet of this entry lets the other side in: its FLOW_HELD becomes FLOW_TO_PEER */
+#define FLOW_RETIRED 64	 /* over, but its port rests (RFC 6888 REQ-8): lets nothing through, keeps the tuple taken */
 
 struct flow_value {
 	struct addr n_src, n_dst; /* rewrite */
@@ -260,6 +261,8 @@ struct gc_binding_args {
 struct gc_args {
 	struct flow_key key, reverse;
 	__u32 seen, reverse_seen;
+	__u32 retire; /* leave the reply's entry, as FLOW_RETIRED: nobody else is to have the port for a while */
+	__u32 pad;
 };
 
 /* Written: programs (insert, counters, times), vw_gc and the daemon (delete). Read: programs, CLI. Life: until idle for

@@ -5,6 +5,8 @@ package packet
 import (
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/vethway/vethway/bpf"
 	"github.com/vethway/vethway/maps"
 )
@@ -168,4 +170,30 @@ func (f family) anyRemote(t testing.TB, container string, on bool) {
 	}
 	check(t, f.Networks.Put(id, n))
 	check(t, f.Settings.Put(uint32(0), s))
+}
+
+// A port that rests lets nothing through and nobody else have it; to whoever had it, it may go back (RFC 6888 REQ-8).
+func TestRestingPort(t *testing.T) {
+	eachFamily(t, knobs{poolFirst: 7001, poolLast: 7001}, func(t *testing.T, f family) {
+		f.covers(t, "N16")
+		f.clear(t)
+		out := f.from("c1", f.remote(), 7001, 80)
+		sent := out
+		sent.src = f.host()
+		open := step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2}
+		f.run(t, "session", open)
+		answer := f.arriving("eth0", sent.answer())
+		own, reply := f.flow(t, out), f.flow(t, answer)
+		args := bpf.VethwayGcArgs{Key: key(out), Reverse: key(answer), Seen: own.Seen, ReverseSeen: reply.Seen, Retire: 1}
+		if _, err := f.GC.Run(&ebpf.RunOptions{Context: args}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(f.flows(t)); n != 1 {
+			t.Fatalf("%d entries left, want the one that keeps the port", n)
+		}
+		f.run(t, "from outside", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"), verdict: next})
+		f.run(t, "another container", f.refused("c2", f.from("c2", f.remote(), 7001, 80), bpf.VethwayDropReasonDROP_NO_PORT))
+		open.flows = 1
+		f.run(t, "whoever had it", open)
+	})
 }
