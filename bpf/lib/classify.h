@@ -367,7 +367,7 @@ static __always_inline bool packet_has_address_only(const struct packet *pkt)
 	case IPPROTO_IPV6:
 	case IPPROTO_GRE:
 	case IPPROTO_ESP:
-		return pkt->flags == PACKET_OPAQUE;
+		return true;
 	}
 	return false;
 }
