@@ -15,7 +15,7 @@ func loadCases() []Case {
 		{ID: "N07", Name: "a flood of SYNs from outside", Lab: LabConfig{Own: "load"}, Run: func(t *T) { underLoad(t, floodFromOutside) }},
 		{ID: "N07", Name: "no external port left", NAT: true, Lab: smallPool, Run: func(t *T) {
 			underLoad(t, func(t *T) {
-				for _, kind := range []string{udp, tcp, ping} {
+				for _, kind := range t.exhaustible() {
 					t.exhaust(kind)
 				}
 			})

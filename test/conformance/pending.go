@@ -24,7 +24,6 @@ const (
 // pending is the table.
 func pending() []Pending {
 	return []Pending{
-		{"N05 by option: not longer than it lives", "", "a resting port still lets in"},
 		{"N09 udp too big for the container without DF is fragmented", "ipv4", noInTooBig},
 		{"N16 another container does not get a freed port of tcp", "", "tcp has no bindings that could rest"},
 		{"N17 one FIN leaves the session as it is", "", "the first FIN ends it"},

@@ -186,8 +186,9 @@ func (r *replay) learn(s step, side *Side, p wire.Packet) {
 	if p.IsError() || p.Fragmented && p.Offset > 0 {
 		return
 	}
-	if side.Name == "R" && p.Dst == session.Peer {
-		if !r.trace.sessions[s.session].published && !container(p.Src.Addr()) {
+	// What leaked tells nothing.
+	if side.Name == "R" && p.Dst == session.Peer && !container(p.Src.Addr()) {
+		if !r.trace.sessions[s.session].published {
 			session.Ext = p.Src
 		}
 		if !p.Fragmented {

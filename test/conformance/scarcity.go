@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vethway/vethway/control/api"
 	"github.com/vethway/vethway/test/conformance/wire"
 	"github.com/vethway/vethway/test/rivals"
 )
@@ -15,18 +16,30 @@ const poolFirst, poolLast = 20000, 20255
 
 var smallPool = LabConfig{Pool: "20000-20255"}
 
-// exhaust has x2 take all external ports of a kind. Only where the pool is small: others have 64,512 for each peer.
+// exhaustible kinds are those whose external ports exhaust can take.
+func (t *T) exhaustible() []string {
+	if t.Lab.Name == NFNAT {
+		return []string{udp}
+	}
+	return []string{udp, tcp, ping}
+}
+
+// exhaust has x2 take all external ports of a kind. nf_nat has 64,512 for each peer, and Docker no means to narrow that:
+// once must be enough.
 func (t *T) exhaust(kind string) netip.AddrPort {
-	if _, ok := t.Target.(*rivals.Vethway); !ok {
-		t.NotApplicable("its pool is all ports above 1023, which Docker gives no means to narrow")
+	first, last := poolFirst, poolLast
+	if t.Lab.Name == NFNAT {
+		if first, last = 1024, 65535; kind != udp {
+			t.NotApplicable("its pool is all ports above 1023; only that of udp is exhausted")
+		}
 	}
 	x2, peer := t.In("x2"), netip.AddrPortFrom(t.Peer(), peerPort(kind, 99))
-	for port := poolFirst; port <= poolLast; port++ {
+	for port := first; port <= last; port++ {
 		from := x2.At(uint16(port))
 		if kind == tcp {
 			x2.Emit(wire.Header{}.TCP(from, peer, wire.Segment{Flags: wire.SYN, Seq: t.Seq()}))
 		} else {
-			x2.Emit(message(kind, from, peer, t.Tag("taken")))
+			x2.Emit(message(kind, from, peer, []byte("taken")))
 		}
 	}
 	return peer
@@ -35,7 +48,7 @@ func (t *T) exhaust(kind string) netip.AddrPort {
 // leakFull asks for ports when none is left.
 func leakFull(t *T) {
 	x1 := t.In("x1")
-	for _, kind := range []string{udp, tcp, ping} {
+	for _, kind := range t.exhaustible() {
 		peer := t.exhaust(kind)
 		for range 300 {
 			p := message(kind, x1.At(t.Port()), peer, t.Tag("one too many"))
@@ -64,6 +77,7 @@ func refused(t *T, kind string) {
 	time.Sleep(time.Second) // an earlier case's refusals count in the second that they were told in
 	before, err := t.drops(t.ctx)
 	t.must(err)
+	events, start := t.events(), time.Now()
 	var last []byte
 	refusal := func(p *wire.Packet) bool {
 		q, err := p.Quote()
@@ -90,6 +104,7 @@ func refused(t *T, kind string) {
 	if told > attempts/10 {
 		t.Errorf("%d of %d refusals are told", told, attempts)
 	}
+	t.oneEventEachSecond(events, time.Since(start))
 	after, err := t.drops(t.ctx)
 	t.must(err)
 	var counted uint64
@@ -107,4 +122,28 @@ func (t *T) refusal(p *wire.Packet, sent []byte) {
 		t.Errorf("the refusal comes from %s, want %s", from, t.gateway(0))
 	}
 	t.quotesPart("the refusal", p, sent)
+}
+
+// events is how many refusals of x1 the daemon knows of.
+func (t *T) events() int {
+	v, ok := t.Target.(*rivals.Vethway)
+	if !ok {
+		return 0
+	}
+	list, err := v.Lab().Client.Events(t.ctx, api.EventFilter{Container: "x1"})
+	t.must(err)
+	return len(list)
+}
+
+// oneEventEachSecond waits for the first.
+func (t *T) oneEventEachSecond(before int, elapsed time.Duration) {
+	if t.Lab.Name != Vethway {
+		return
+	}
+	for deadline := time.Now().Add(t.patience); t.events() == before && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := t.events() - before; n < 1 || n > int(elapsed.Seconds())+2 {
+		t.Errorf("%d events are told in %v", n, elapsed)
+	}
 }
