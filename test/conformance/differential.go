@@ -42,24 +42,24 @@ type difference struct {
 func differences() []difference {
 	return []difference{
 		{
-			"nf_nat does not translate what connection tracking calls invalid: the container's address leaves (N21; RFC 7857 section 2 knows no such packets)",
+			"nf_nat does not translate what connection tracking calls invalid: the container's address leaves (N21)",
 			func(d divergence) bool { return leaks(d.theirs) && !leaks(d.ours) },
 		},
 		{
-			"whether a segment is in the window, and its flags make sense, is for the ends to say (RFC 5382 section 4.3); nf_nat drops it or has the host answer with RST",
+			"whether a segment is in the window, and its flags make sense, is for the ends to say (RFC 9293 section 3.10.7); nf_nat drops it or has the host answer with RST",
 			func(d divergence) bool {
 				told := delivers(d) || d.step.op == opTTLIn && strings.Contains(d.ours, " about ")
 				return d.session.kind == tcp && d.disturbed && told && (d.theirs == nothing || hostResets(d.theirs))
 			},
 		},
 		{
-			"a port that is not translated is the host's, whose answer nf_nat drops when it has seen a like segment before",
+			"a port that is not translated is the host's, which answers with RST (RFC 9293 section 3.5.2); nf_nat drops that when it has seen a like segment before",
 			func(d divergence) bool {
 				return (d.step.op == opUnmappedIn || d.step.op == opStrangerIn) && hostResets(d.ours) && d.theirs == nothing
 			},
 		},
 		{
-			"a session to a published port begins with a SYN (RFC 6146 section 3.5.2.2); nf_nat picks up from the middle",
+			"a session to a published port begins with a SYN, anything else is answered with RST (RFC 9293 section 3.5.2); nf_nat picks up from the middle",
 			func(d divergence) bool {
 				return d.session.published && d.session.kind == tcp && d.step.op == opStrangerIn && hostResets(d.ours)
 			},
