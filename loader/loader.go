@@ -124,6 +124,11 @@ func (l *Loader) Collect(key, reverse maps.FlowKey, seen, reverseSeen uint32) (b
 	return l.run(bpf.VethwayProgVwGc, maps.CollectArgs(key, reverse, seen, reverseSeen))
 }
 
+// Retire is Collect, but for the NAT port: it stays taken by what is left of the session.
+func (l *Loader) Retire(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error) {
+	return l.run(bpf.VethwayProgVwGc, maps.RetireArgs(key, reverse, seen, reverseSeen))
+}
+
 // CollectBinding runs vw_gc_binding: it deletes the binding of an internal endpoint unless a flow was made by it since,
 // and reports whether it did.
 func (l *Loader) CollectBinding(key maps.BindingKey, seen uint32) (bool, error) {

@@ -130,6 +130,11 @@ func CollectArgs(key, reverse FlowKey, seen, reverseSeen uint32) any {
 	return &bpf.VethwayGcArgs{Key: toFlowKey(key), Reverse: toFlowKey(reverse), Seen: seen, ReverseSeen: reverseSeen}
 }
 
+// RetireArgs is what vw_gc is run with to end a session and let its port rest: the reply's entry stays, as FlowRetired.
+func RetireArgs(key, reverse FlowKey, seen, reverseSeen uint32) any {
+	return &bpf.VethwayGcArgs{Key: toFlowKey(key), Reverse: toFlowKey(reverse), Seen: seen, ReverseSeen: reverseSeen, Retire: 1}
+}
+
 func (n Names) flowRow(now uint32) func(FlowKey, Flow) Row {
 	return func(k FlowKey, v Flow) Row {
 		row := Row{

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"golang.org/x/sys/unix"
+
 	"github.com/vethway/vethway/maps"
 	"hash/maphash"
 	"slices"
@@ -33,6 +35,7 @@ type collector struct {
 	entries int
 	deleted int
 	session session // the one being judged; hundreds of thousands are
+	pressed bool    // the table is nearly full: nothing rests
 }
 
 // Collect implements control.Dataplane. Whether a flow goes is decided on a snapshot; that nothing has happened to it
@@ -73,6 +76,7 @@ func (c *collector) flows(ctx context.Context) error {
 	c.d.unpaired = alone
 	allowed := c.d.maps.Flows.Capacity() * pressureNumerator / pressureDenominator
 	if left := c.entries - 2*c.deleted; left > allowed {
+		c.pressed = true
 		return c.relieve(ctx, (left-allowed+1)/2)
 	}
 	return nil
@@ -93,6 +97,12 @@ func (c *collector) visit(key maps.FlowKey, flow maps.Flow, digest uint64) error
 	}
 	if !c.d.unpaired[digest] || maps.Age(c.now, flow.Seen) < orphanAge {
 		return nil
+	}
+	if flow.Flags&maps.FlowRetired != 0 && time.Duration(maps.Age(c.now, flow.Seen))*time.Second < c.policy.timeouts(flow.Network).PortRest {
+		generation, err := c.d.slots.generation(flow.Slot)
+		if err != nil || generation == flow.Generation {
+			return err // the port rests
+		}
 	}
 	// It was alone in the last run. Half a session holds a NAT port, or sends where no answer comes back from.
 	other := flow.Reverse(key.Proto)
@@ -187,7 +197,21 @@ func (c *collector) deleteIf(s *session, kind func(*session) bool) error {
 	if err != nil || whole.replyKey != s.replyKey || !kind(&whole) {
 		return err
 	}
+	if !overdue(&whole) && c.rests(&whole) {
+		gone, err := c.d.loader.Retire(whole.key, whole.replyKey, whole.flow.Seen, whole.reply.Seen)
+		if gone {
+			c.deleted++
+		}
+		return err
+	}
 	return c.delete(whole.key, whole.replyKey, whole.flow.Seen, whole.reply.Seen)
+}
+
+// rests reports whether the NAT port of a session that is over must rest before another container may have it: its far
+// end may not know yet (RFC 6888 REQ-8). Those of other protocols rest with their bindings.
+func (c *collector) rests(s *session) bool {
+	return !c.pressed && s.key.Proto == unix.IPPROTO_TCP && s.hasReply && s.flow.Kind == maps.FlowMasquerade && s.flow.Flags&maps.FlowNATSource != 0 &&
+		!s.closed() && !s.stale() && c.policy.timeouts(s.flow.Network).PortRest > 0
 }
 
 func (c *collector) delete(key, other maps.FlowKey, seen, otherSeen uint32) error {

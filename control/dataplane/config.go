@@ -19,6 +19,7 @@ type Loader interface {
 	Defragment(path string, cookie uint64) error
 	Verify() ([]string, error)
 	Collect(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error)
+	Retire(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error)
 	// Pool is the range of source ports that containers leave with.
 	Pool() (first, last uint16)
 	CollectBinding(key maps.BindingKey, seen uint32) (bool, error)

@@ -76,9 +76,11 @@ func (s *session) closed() bool {
 		((s.flow.TCPFlags|s.reply.TCPFlags)&maps.TCPRst != 0 || s.flow.TCPFlags&s.reply.TCPFlags&maps.TCPFin != 0)
 }
 
-// established reports whether both sides of a TCP session have acknowledged something and neither wants to end it.
+// established reports whether both sides of a TCP session have acknowledged something and at least one has more to say
+// (RFC 7857 section 2): after the FIN of one, the other may go on for as long as it likes.
 func (s *session) established() bool {
-	return s.flow.TCPFlags&s.reply.TCPFlags&maps.TCPAck != 0 && (s.flow.TCPFlags|s.reply.TCPFlags)&(maps.TCPFin|maps.TCPRst) == 0
+	both, either := s.flow.TCPFlags&s.reply.TCPFlags, s.flow.TCPFlags|s.reply.TCPFlags
+	return both&maps.TCPAck != 0 && both&maps.TCPFin == 0 && either&maps.TCPRst == 0
 }
 
 // embryonic sessions have nothing to lose yet: nobody answered, or the handshake is not complete.
