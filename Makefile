@@ -92,6 +92,14 @@ compliance: ## run the tests, then write test/compliance.json and the table in t
 compliance-check: ## fail if the last `make test` proves anything else than test/compliance.json says
 	@go run ./test/internal/compliance -results bin/compliance.jsonl -check
 
+.PHONY: conformance
+conformance: ## NAT by the book: vethway, nf_nat and a router side by side (root)
+	@.ci/root conformance
+	@.ci/deps test
+	@go test -count=1 -timeout 10m -run TestConformance ./test/conformance -report
+	@sed -n '/conformance:begin/,/conformance:end/p' test/conformance/README.md
+	@.ci/own test
+
 .PHONY: fmt
 fmt: ## format Go and C
 	@.ci/deps lint
