@@ -25,7 +25,5 @@ const (
 func pending() []Pending {
 	return []Pending{
 		{"N09 udp too big for the container without DF is fragmented", "ipv4", noInTooBig},
-		{"N16 another container does not get a freed port of tcp", "", "tcp has no bindings that could rest"},
-		{"N17 one FIN leaves the session as it is", "", "the first FIN ends it"},
 	}
 }
