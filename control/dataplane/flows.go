@@ -22,6 +22,7 @@ type session struct {
 	hasReply   bool
 	network    uint16
 	keeps      [2]bool // whether packets of either direction keep it
+	holdsPort  bool
 	now        uint32
 	generation uint32 // that of the slot, read after the entry
 }
@@ -39,7 +40,7 @@ func (d *Dataplane) pair(key maps.FlowKey, flow maps.Flow) (session, error) {
 	}
 	s.reply, s.hasReply = reply, ok
 	p := d.policy.Load()
-	s.network, s.keeps = flow.Network, [2]bool{p.keeps(&flow), p.keeps(&reply)}
+	s.network, s.keeps, s.holdsPort = flow.Network, [2]bool{p.keeps(&flow), p.keeps(&reply)}, holdsPort(&flow)
 	s.now = uint32(d.cfg.Clock() / time.Second)
 	return s, nil
 }

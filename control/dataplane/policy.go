@@ -65,6 +65,17 @@ func (p *policy) keeps(f *maps.Flow) bool {
 	return f.Kind != maps.FlowMasquerade || outbound(f) || p.timeouts(f.Network).InboundRefresh
 }
 
+// rests reports whether the port of a session that is over by time is not to be given to anybody else yet: that of TCP which
+// nobody saw being closed (RFC 6888 REQ-8). Where ports are bound, bindings rest instead.
+func (p *policy) rests(s *session) bool {
+	return s.key.Proto == unix.IPPROTO_TCP && s.holdsPort && !s.closed() && p.timeouts(s.network).PortRest > 0
+}
+
+// holdsPort reports whether an entry is the original one of a masqueraded session: its reply's tuple is a NAT port.
+func holdsPort(f *maps.Flow) bool {
+	return f.Kind == maps.FlowMasquerade && f.Flags&(maps.FlowNATSource|maps.FlowReply) == maps.FlowNATSource
+}
+
 // outbound tells the two entries of a masqueraded session apart: either side may have begun it, where a mapping lets
 // everybody in.
 func outbound(f *maps.Flow) bool {

@@ -56,8 +56,12 @@ func (d *Dataplane) countFlows(ctx context.Context, table *control.TableUse, use
 	table.Capacity = d.maps.Flows.Capacity()
 	err := d.maps.Flows.Each(func(key maps.FlowKey, f maps.Flow) bool {
 		table.Entries++
-		if key.Proto == unix.IPPROTO_TCP && f.Kind == maps.FlowMasquerade && f.Flags&(maps.FlowReply|maps.FlowNATSource) == maps.FlowNATSource {
+		switch {
+		case key.Proto != unix.IPPROTO_TCP:
+		case holdsPort(&f):
 			use.add(f.Src, key.Proto)
+		case f.Flags&maps.FlowRetired != 0:
+			use.add(key.Dst, key.Proto)
 		}
 		return ctx.Err() == nil
 	})

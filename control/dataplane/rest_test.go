@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/vethway/vethway/maps"
+	"github.com/vethway/vethway/test/behaviour"
+)
+
+// retired is the entry that a session has left, if there is one and nothing else. The kernel has stamped it by its own clock;
+// from here on the test's counts, which is set back: the kernel must not take the entry for one that was made this second.
+func (f *fixture) retired(what string) {
+	f.t.Helper()
+	all := load(f.t, f.maps().Flows)
+	if len(all) != 1 {
+		f.t.Fatalf("%s: %d entries are left, want the one that holds the port", what, len(all))
+	}
+	for key, flow := range all {
+		if flow.Flags&(maps.FlowReply|maps.FlowRetired) != maps.FlowReply|maps.FlowRetired {
+			f.t.Errorf("%s: left is %v, %v", what, key, flow.Flags.Names())
+		}
+		f.clock = 20 * time.Second
+		flow.Seen = uint32(f.clock / time.Second)
+		f.put(key, flow)
+	}
+}
+
+// TestTCPPortsRest: when a TCP session that nobody saw being closed is over, its port rests.
+func TestTCPPortsRest(t *testing.T) {
+	const open = syn | ack
+	bothFamilies(t, "N16", func(t *testing.T, f *fixture, fam family) {
+		for what, tc := range map[string]struct {
+			who           begun
+			first, answer uint8
+			timeout       time.Duration
+			rests         bool
+		}{
+			"established":    {outbound, open, open, 7440 * time.Second, true},
+			"never answered": {outbound, syn, 0, 240 * time.Second, true},
+			"half closed":    {outbound, open | fin, open, 7440 * time.Second, true},
+			"by the stack":   {byStack, open, open, 7440 * time.Second, true},
+			"closed":         {outbound, open | fin, open | fin, 240 * time.Second, false},
+			"reset":          {outbound, open | rst, open | rst, 240 * time.Second, false},
+			"to a published": {publishing, open, open, 7440 * time.Second, false},
+			"not translated": {routing, open, open, 7440 * time.Second, false},
+			"hairpin":        {hairpin, open, open, 7440 * time.Second, false},
+		} {
+			f.clock = 10 * time.Second
+			f.sync(oneNetwork())
+			f.put2(fam, tc.who, tcp, half{tc.first, 9, 0}, half{tc.answer, 9, 0})
+			if !tc.rests {
+				f.lives(what, tc.timeout)
+				continue
+			}
+			f.clock += tc.timeout - time.Second
+			if n := f.collect(); n != 0 {
+				t.Errorf("%s: gone before its time", what)
+			}
+			f.clock += time.Second
+			if n := f.collect(); n != 1 {
+				t.Errorf("%s: %d sessions went, want 1", what, n)
+			}
+			f.retired(what)
+			f.clock += 119 * time.Second
+			f.collect()
+			if n := len(load(t, f.maps().Flows)); n != 1 {
+				t.Errorf("%s: the port did not rest: %d entries", what, n)
+			}
+			if n := len(f.flows()); n != 0 {
+				t.Errorf("%s: %d sessions are listed", what, n)
+			}
+			if s, err := f.dp.FlowStats(t.Context()); err != nil || len(s.Pools) != 1 || s.Pools[0].Ports != 1 {
+				t.Errorf("%s: ports in use %+v, %v, want the one that rests", what, s.Pools, err)
+			}
+			f.clock += time.Second
+			if n := f.collect(); n != 0 {
+				t.Errorf("%s: a port that has rested counts as %d sessions", what, n)
+			}
+			if n := len(load(t, f.maps().Flows)); n != 0 {
+				t.Errorf("%s: %d entries are left", what, n)
+			}
+		}
+	})
+}
+
+// TestRestedPortIsReleased also when its container has begun another session in the meantime, by another port.
+func TestRestedPortIsReleased(t *testing.T) {
+	behaviour.NeedRoot(t)
+	behaviour.Covers(t, "N16", behaviour.None)
+	f := newFixture(t)
+	f.sync(oneNetwork())
+	f.masquerade(tcp, 40000, 20000, half{syn, 1, 300 * time.Second}, half{})
+	f.clock += 300 * time.Second
+	f.collect()
+	f.retired("before")
+	f.masquerade(tcp, 40000, 20001, half{syn | ack, 1, 0}, half{syn | ack, 1, 0})
+	f.clock += 121 * time.Second
+	f.collect()
+	if got := f.ports(); len(got) != 1 || got[0] != 40000 {
+		t.Errorf("left: %v, want the other session alone", got)
+	}
+}
+
+// Where room is needed, ports do not rest.
+func TestPressureEndsRest(t *testing.T) {
+	behaviour.NeedRoot(t)
+	behaviour.Covers(t, "N07", behaviour.None)
+	f := newFixture(t) // 4096 entries, 3072 of which may be taken
+	f.sync(oneNetwork())
+	f.masquerade(tcp, 40000, 20000, half{syn, 1, 300 * time.Second}, half{})
+	f.clock += 300 * time.Second
+	f.collect()
+	f.retired("before")
+	established := half{syn | ack, 5, 0}
+	for i := range uint16(1536) {
+		f.masquerade(tcp, 10000+i, 20001+i, established, established)
+	}
+	f.clock += 2 * time.Second
+	f.collect()
+	if n := len(f.ports()); n != 1536 {
+		t.Errorf("%d live sessions are left of 1536", n)
+	}
+}
