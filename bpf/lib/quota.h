@@ -51,12 +51,13 @@ static __always_inline int quota_take(__u32 slot)
 	return 0;
 }
 
+/* Should the count ever be wrong, it must not fall below 0: that would refuse the container for ever. */
 static __always_inline void quota_give_back(__u32 slot)
 {
 	struct quota_value *quota = bpf_map_lookup_elem(&quotas, &slot);
 
-	if (quota && quota->flows)
-		__sync_fetch_and_add(&quota->flows, -1);
+	if (quota && !__sync_fetch_and_add(&quota->flows, -1))
+		__sync_fetch_and_add(&quota->flows, 1);
 }
 
 /* Sessions by translated source port: an unexpected SYN to one must not be answered (RFC 5382 REQ-4). */
