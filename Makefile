@@ -60,7 +60,8 @@ bench: build ## measure against iptables and plain routing, and write the table 
 	@.ci/root bench
 	@.ci/deps test
 	bin/vethway-bench run --out bin/bench.json
-	bin/vethway-bench readme --in bin/bench.json --readme README.md
+	bin/vethway-bench size --out bin/size.json
+	bin/vethway-bench readme --in bin/bench.json --size bin/size.json --readme README.md
 	@.ci/own bin README.md
 
 ##@ Check
