@@ -85,7 +85,7 @@ show_head 12 vethway flow ls -o table
 explain "" "The same map as it is pinned in the BPF file system, decoded without asking the daemon:"
 show_head 5 vethway map dump flows -o table
 show_head 5 vethway map dump published -o table
-show vethway map ls --format '{{.Get "name"}}: {{.Get "entries"}} of {{.Get "max_entries"}} entries'
+show vethway map ls --format '{{.Get "name"}}: {{with .Get "entries"}}{{.}}{{else}}0{{end}} of {{.Get "max_entries"}}'
 
 chapter "Not one netfilter rule"
 explain "The host namespace's firewall, seen by both tools:"
