@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From one container to another by an address of the host: by a published port, or by the other's mapping. */
+#pragma once
+
+#include "route.h"
+
+/* Both sides' way into a container. */
+static __always_inline void flow_set_peer(struct flow_value *flow, const struct endpoint_value *endpoint)
+{
+	flow->action = FLOW_TO_PEER;
+	flow->oif = endpoint->ifindex;
+	flow->mtu = endpoint->mtu;
+	mac_copy(flow->dmac, endpoint->mac);
+	mac_copy(flow->smac, endpoint->bridge_mac);
+}
+
+static __always_inline struct published_value *published_find(const struct packet *pkt)
+{
+	struct published_key key = { .addr = pkt->key.dst, .port = pkt->key.dport, .proto = pkt->key.proto };
+	struct published_value *found;
+
+	if (!(port_use_of(pkt->key.proto, pkt->key.dport) & PORT_PUBLISHED))
+		return NULL;
+	found = bpf_map_lookup_elem(&published, &key);
+	if (found)
+		return found;
+	__builtin_memset(&key.addr, 0, sizeof(key.addr));
+	if (!pkt->v6)
+		addr_set4(&key.addr, 0);
+	return bpf_map_lookup_elem(&published, &key);
+}
+
+/* Has the endpoint's container another interface on this network? Perhaps: numbers share bits. */
+static __always_inline bool is_also_on(const struct endpoint_value *endpoint, __u32 network)
+{
+	return endpoint->network != network && endpoint->also_on & 1U << (network & 31);
+}
+
+/* A container asks for a published port by an address of the host. */
+static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
+				       const struct published_value *port, struct flow_draft *draft)
+{
+	struct endpoint_value *target, *self;
+	struct network_value *network;
+	__u32 id;
+
+	target = bpf_map_lookup_elem(&endpoints, &port->target);
+	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
+	if (!target || !self)
+		return -DROP_UNKNOWN_ENDPOINT;
+	id = target->network;
+	network = bpf_map_lookup_elem(&networks, &id);
+	if (!network)
+		return -DROP_UNKNOWN_ENDPOINT;
+	draft->flow.kind = draft->reply.kind = FLOW_HAIRPIN;
+	draft->flow.n_src = pkt->key.src;
+	draft->flow.n_dst = port->target;
+	draft->flow.n_dport = port->port;
+	draft->flow.slot = draft->reply.slot = port->slot;
+	draft->flow.generation = draft->reply.generation = port->generation;
+	draft->flow.iif = ctx->ifindex;
+	draft->reply.iif = target->ifindex;
+	draft->flow.network = draft->reply.network = target->network;
+	flow_set_peer(&draft->flow, target);
+	flow_set_peer(&draft->reply, self);
+	draft->wanted = pkt->key.sport;
+	draft->first = 1024;
+	draft->size = 65536 - 1024;
+	if (target->ifindex == ctx->ifindex || is_also_on(target, veth->network)) {
+		/* A host drops packets from itself, and answers its neighbours directly, past the translation: the container sees its
+		 * gateway. The port must not be one of the host's own. */
+		draft->flow.n_src = pkt->v6 ? network->gateway6 : network->gateway4;
+		if (addr_is_zero(&draft->flow.n_src))
+			return -DROP_NO_ADDRESS;
+		draft->flow.flags |= FLOW_NAT_SRC;
+		draft->first = pool_first;
+		draft->size = pool_last - pool_first + 1;
+		draft->check_use = 1;
+		if (!port_in_pool(draft->wanted))
+			draft->wanted = 0;
+	}
+	return 0;
+}
+
+/*
+ * A container sends to another one's external endpoint (RFC 4787 REQ-9): both are seen with their external endpoints. Unless the
+ * other's network lets everybody in, it has to have sent this way first.
+ */
+static __always_inline int new_hairpin_mapped(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
+					      const struct binding_value *binding, struct flow_draft *draft)
+{
+	struct endpoint_value *target, *self;
+	struct network_value *network;
+	__u32 id = binding->network;
+
+	if (!(veth->flags & (pkt->v6 ? NETWORK_MASQUERADE6 : NETWORK_MASQUERADE4)))
+		return ROUTE_STACK;
+	target = bpf_map_lookup_elem(&endpoints, &binding->addr);
+	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
+	network = bpf_map_lookup_elem(&networks, &id);
+	if (!target || !self || !network)
+		return -DROP_UNKNOWN_ENDPOINT;
+	draft->flow.kind = draft->reply.kind = FLOW_HAIRPIN;
+	draft->flow.n_src = pkt->key.dst;
+	draft->flow.n_dst = binding->addr;
+	draft->flow.n_dport = binding->port;
+	draft->flow.slot = draft->reply.slot = binding->slot;
+	draft->flow.generation = draft->reply.generation = binding->generation;
+	draft->flow.iif = ctx->ifindex;
+	draft->reply.iif = target->ifindex;
+	draft->flow.network = draft->reply.network = target->network;
+	draft->flow.flags = FLOW_NAT_SRC;
+	flow_set_peer(&draft->flow, target);
+	flow_set_peer(&draft->reply, self);
+	if (!(network->flags & NETWORK_ANY_REMOTE)) {
+		draft->flow.action = FLOW_HELD;
+		draft->reply.flags = FLOW_OPENS;
+	}
+	draft->wanted = port_in_pool(pkt->key.sport) ? pkt->key.sport : 0;
+	draft->first = pool_first;
+	draft->size = pool_last - pool_first + 1;
+	draft->check_use = 1;
+	draft->bind = 1;
+	return 0;
+}
