@@ -6,6 +6,7 @@ package app
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -84,6 +85,11 @@ func (a *App) Run(f func(cmd *cobra.Command, c api.Backend, args []string) error
 	}
 }
 
+// below is how a command below cmd is called, without the program's name, which begins the message anyway.
+func below(cmd *cobra.Command, name string) string {
+	return strings.TrimPrefix(cmd.CommandPath()+" "+name, cmd.Root().Name()+" ")
+}
+
 // Group is a command that only holds others; called by itself it is a wrong command line.
 func Group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
@@ -92,7 +98,7 @@ func Group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 			if len(args) == 0 {
 				return exit.Errorf(exit.Usage, "%s: a command is missing", cmd.CommandPath()).WithHint("%s --help", cmd.CommandPath())
 			}
-			return exit.Errorf(exit.Usage, "%s: unknown command %q", cmd.CommandPath(), args[0]).WithHint("%s --help", cmd.CommandPath())
+			return exit.Errorf(exit.Usage, "unknown command %q", below(cmd, args[0])).WithHint("%s --help", cmd.CommandPath())
 		},
 	}
 	cmd.AddCommand(verbs...)
