@@ -6,9 +6,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vethway/vethway/cmd/internal/bench/stats"
 )
 
 func example() *Report {
@@ -47,6 +51,44 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
+// What a result says by itself: the histogram of all samples, and what an event costs.
+func TestSummarizeOne(t *testing.T) {
+	samples := []Sample{
+		{Value: 1000, Seconds: 1, OwnSeconds: 0.5, Latency: []stats.Bucket{{From: 1024, Count: 99}}},
+		{Value: 1000, Seconds: 2, OwnSeconds: 1, Latency: []stats.Bucket{{From: 1024, Count: 1}, {From: 65536, Count: 1}}},
+		{Error: "refused"},
+	}
+	r := []Result{{Unit: "transactions/s", Samples: samples}}
+	Summarize(r)
+	want := []stats.Bucket{{From: 1024, Count: 100}, {From: 65536, Count: 1}}
+	if got := r[0]; !slices.Equal(got.Latency, want) || got.P50 != 1.024 || got.P999 != 65.536 || got.Cost != 500 || got.CostUnit != "us" {
+		t.Errorf("%+v", got)
+	}
+	r = []Result{{Unit: "Gbit/s", Samples: []Sample{{Value: 16, Seconds: 1, OwnSeconds: 1}}}}
+	if Summarize(r); r[0].Cost != 0.5 || r[0].CostUnit != "s/GB" {
+		t.Errorf("%+v", r[0])
+	}
+}
+
+// What was written is read as it was.
+func TestWriteAndLoad(t *testing.T) {
+	r := example()
+	r.Results[0].Axis, r.Results[0].X = "ports", 1000
+	r.Goals = []Goal{{Group: "g", Name: "n", Want: 1.4, State: Missed}}
+	r.CrossChecks = []CrossCheck{{By: "iperf3", Own: []float64{1}, Theirs: []float64{2}}}
+	path := filepath.Join(t.TempDir(), "report.json")
+	if err := r.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, r) {
+		t.Errorf("got %+v\nwant %+v", got, r)
+	}
+}
+
 func TestFailures(t *testing.T) {
 	results := example().Results
 	if err := Failures(results); err != nil {
@@ -71,7 +113,7 @@ func TestTheShapeOfTheJSON(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &shape); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"cpus", "family", "max", "median", "min", "ratio", "samples", "scenario", "target", "unit", "workload"}
+	want := []string{"cpus", "family", "max", "median", "min", "ratio", "samples", "scenario", "spread", "target", "unit", "workload"}
 	if got := slices.Sorted(maps.Keys(shape.Results[0])); !slices.Equal(got, want) {
 		t.Errorf("a result has %v, want %v", got, want)
 	}
@@ -101,9 +143,9 @@ func TestWide(t *testing.T) {
 		{Scenario: "c2c", Workload: "rr", Family: 6, CPUs: 2, Target: "vethway", Unit: "transactions/s", Median: 5000, Min: 4000,
 			Max: 6000, Ratio: map[string]float64{"iptables": 1.4}, Samples: []Sample{
 				{Value: 5000, Seconds: 2, OwnSeconds: 1, P50: 90, P99: 200}, {Error: "refused"},
-			}},
+			}, Cost: 100, CostUnit: "us"},
 		{Scenario: "c2c", Workload: "stream-in", Family: 4, CPUs: 1, Target: "vethway", Unit: "Gbit/s", Median: 16, Min: 16,
-			Max: 16, Samples: []Sample{{Value: 16, Seconds: 1, OwnSeconds: 1}}},
+			Max: 16, Samples: []Sample{{Value: 16, Seconds: 1, OwnSeconds: 1}}, Cost: 0.5, CostUnit: "s/GB"},
 		{Scenario: "c2c", Workload: "udp", Family: 4, CPUs: 1, Target: "vethway", Unit: "packets/s", Samples: []Sample{{Error: "refused"}}},
 	}}
 	var out bytes.Buffer

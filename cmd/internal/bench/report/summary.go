@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/vethway/vethway/cmd/internal/bench/stats"
 )
@@ -17,19 +18,44 @@ func Summarize(cell []Result) {
 		values[i] = pairable(result.Samples)
 	}
 	for i := range cell {
-		summary := stats.Summarize(good(cell[i].Samples))
-		cell[i].Median, cell[i].Min, cell[i].Max = summary.Median, summary.Min, summary.Max
-		cell[i].Ratio = make(map[string]float64)
+		cell[i].summarize()
+		cell[i].Ratio, cell[i].Spread = make(map[string]float64), make(map[string]stats.Interval)
 		for j, baseline := range cell {
 			if i == j {
 				continue
 			}
-			if ratio, ok := stats.PairedRatio(values[i], values[j]); ok {
-				cell[i].Ratio[baseline.Target] = ratio
+			if ratios := stats.PairedRatios(values[i], values[j]); len(ratios) > 0 {
+				spread := stats.Spread(ratios)
+				cell[i].Ratio[baseline.Target], cell[i].Spread[baseline.Target] = spread.Median, spread
 			}
 		}
 	}
 }
+
+// summarize is what a result says by itself.
+func (r *Result) summarize() {
+	summary := stats.Summarize(good(r.Samples))
+	r.Median, r.Min, r.Max = summary.Median, summary.Min, summary.Max
+	var lists [][]stats.Bucket
+	for i := range r.Samples {
+		lists = append(lists, r.Samples[i].Latency)
+		r.Samples[i].Latency = nil
+	}
+	if r.Latency = stats.Sum(lists...); len(r.Latency) > 0 {
+		h := new(stats.Histogram)
+		h.Add(r.Latency)
+		r.P50, r.P99, r.P999 = microseconds(h.Percentile(50)), microseconds(h.Percentile(99)), microseconds(h.Percentile(99.9))
+	}
+	unit, scale := "us", 1e6
+	if r.Unit == "Gbit/s" {
+		unit, scale = "s/GB", 8
+	}
+	if costs := each(r.Samples, func(s Sample) float64 { return scale * s.OwnSeconds / (s.Value * s.Seconds) }); len(costs) > 0 {
+		r.Cost, r.CostUnit = stats.Median(costs), unit
+	}
+}
+
+func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
 // Failures is nil when every result has at least one good sample.
 func Failures(cell []Result) error {
@@ -38,8 +64,8 @@ func Failures(cell []Result) error {
 		if len(good(result.Samples)) > 0 || len(result.Samples) == 0 {
 			continue
 		}
-		errs = append(errs, fmt.Errorf("%s %s ipv%d through %s: every sample failed, the last by: %s", result.Scenario,
-			result.Workload, result.Family, result.Target, result.Samples[len(result.Samples)-1].Error))
+		errs = append(errs, fmt.Errorf("%s %s %s through %s: every sample failed, the last by: %s", result.Scenario,
+			result.what(), family(result.Family), result.Target, result.Samples[len(result.Samples)-1].Error))
 	}
 	return errors.Join(errs...)
 }
@@ -68,19 +94,25 @@ func pairable(samples []Sample) []float64 {
 
 // medianOf is empty where no sample has the value.
 func medianOf(samples []Sample, value func(Sample) float64) string {
+	values := each(samples, value)
+	if len(values) == 0 {
+		return ""
+	}
+	return Figure(stats.Median(values))
+}
+
+// each is the value of every good sample that has one.
+func each(samples []Sample, value func(Sample) float64) []float64 {
 	var values []float64
 	for _, s := range samples {
 		if s.Error != "" {
 			continue
 		}
-		if v := value(s); v != 0 {
+		if v := value(s); v != 0 && !math.IsNaN(v) && !math.IsInf(v, 0) {
 			values = append(values, v)
 		}
 	}
-	if len(values) == 0 {
-		return ""
-	}
-	return Figure(stats.Median(values))
+	return values
 }
 
 // CPUShare is the part of the measured time for which the traffic was on a CPU; on a single CPU that is all of it unless

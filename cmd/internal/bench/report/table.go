@@ -22,15 +22,15 @@ type row struct {
 // rows groups the results by cell, and lists the targets in the order in which they first appear.
 func (r *Report) rows() (rows []row, targets []string) {
 	type key struct {
-		scenario, workload string
-		family, cpus       int
+		scenario, what string
+		family, cpus   int
 	}
 	index := make(map[key]int)
 	for _, result := range r.Results {
 		if !slices.Contains(targets, result.Target) {
 			targets = append(targets, result.Target)
 		}
-		k := key{result.Scenario, result.Workload, result.Family, result.CPUs}
+		k := key{result.Scenario, result.what(), result.Family, result.CPUs}
 		i, ok := index[k]
 		if !ok {
 			i = len(rows)
@@ -51,7 +51,7 @@ func (r *Report) WriteText(w io.Writer, baseline string) error {
 	}
 	table := output.NewTable(headers...)
 	for _, row := range rows {
-		cells := []string{row.head.Scenario, row.head.Workload, family(row.head.Family), strconv.Itoa(row.head.CPUs), row.head.Unit}
+		cells := []string{row.head.Scenario, row.head.what(), family(row.head.Family), strconv.Itoa(row.head.CPUs), row.head.Unit}
 		for _, name := range targets {
 			cells = append(cells, relative(row.results[name], baseline))
 		}
@@ -89,7 +89,7 @@ func (r *Report) Wide(baseline string) *output.Table {
 		if value, ok := result.Ratio[baseline]; ok {
 			ratio = fmt.Sprintf("%.3f", value)
 		}
-		table.Row(result.Scenario, result.Workload, family(result.Family), strconv.Itoa(result.CPUs), result.Target,
+		table.Row(result.Scenario, result.what(), family(result.Family), strconv.Itoa(result.CPUs), result.Target,
 			Figure(result.Median), Figure(result.Min), Figure(result.Max), result.Unit, ratio,
 			strconv.Itoa(len(result.Samples)-len(good(result.Samples))), cost(result),
 			medianOf(result.Samples, func(s Sample) float64 { return s.P50 }),
@@ -101,18 +101,26 @@ func (r *Report) Wide(baseline string) *output.Table {
 
 // cost is the CPU time that one event or one gigabyte took, client and server included.
 func cost(result Result) string {
-	unit, scale := " us", 1e6
-	if result.Unit == "Gbit/s" {
-		unit, scale = " s/GB", 8
-	}
-	figure := medianOf(result.Samples, func(s Sample) float64 { return scale * s.OwnSeconds / (s.Value * s.Seconds) })
-	if figure == "" {
+	if result.CostUnit == "" {
 		return ""
 	}
-	return figure + unit
+	return Figure(result.Cost) + " " + result.CostUnit
 }
 
-func family(f int) string { return fmt.Sprintf("ipv%d", f) }
+// what is the workload, with the place on the axis in a series: "crr, 1000 ports".
+func (r Result) what() string {
+	if r.Axis == "" {
+		return r.Workload
+	}
+	return fmt.Sprintf("%s, %d %s", r.Workload, r.X, r.Axis)
+}
+
+func family(f int) string {
+	if f == 0 {
+		return ""
+	}
+	return fmt.Sprintf("ipv%d", f)
+}
 
 // Figure prints three or more significant digits: 9.87, 24.7, 17012.
 func Figure(v float64) string {

@@ -171,6 +171,7 @@ func (r *runner) sample(ctx context.Context, c cell, t *turn) report.Sample {
 	return report.Sample{
 		Value: reply.Rate * c.workload.Scale, Seconds: reply.Seconds, CPUSeconds: reply.Busy, OwnSeconds: reply.Own,
 		Lost: reply.Lost, P50: microseconds(reply.P50), P99: microseconds(reply.P99), P999: microseconds(reply.P999),
+		Latency: reply.Latency,
 	}
 }
 

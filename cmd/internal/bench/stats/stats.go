@@ -34,11 +34,10 @@ func Median(samples []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// PairedRatio divides the samples of a round by the baseline's of the same round and returns the median of
-// the quotients. What disturbs a shared machine for a second disturbs both halves of a pair, so the quotient is
-// steadier than a quotient of medians. A round is skipped where either half is missing (NaN) or the baseline is zero.
-// The second result is false when no round is left.
-func PairedRatio(samples, baseline []float64) (float64, bool) {
+// PairedRatios divides the samples of a round by the baseline's of the same round. What disturbs a shared machine for a
+// second disturbs both halves of a pair, so the median of the quotients is steadier than the quotient of the medians. A
+// round is skipped where either half is missing (NaN) or the baseline is zero.
+func PairedRatios(samples, baseline []float64) []float64 {
 	var ratios []float64
 	for round := range min(len(samples), len(baseline)) {
 		numerator, denominator := samples[round], baseline[round]
@@ -47,8 +46,5 @@ func PairedRatio(samples, baseline []float64) (float64, bool) {
 		}
 		ratios = append(ratios, numerator/denominator)
 	}
-	if len(ratios) == 0 {
-		return 0, false
-	}
-	return Median(ratios), true
+	return ratios
 }

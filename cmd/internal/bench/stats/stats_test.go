@@ -56,9 +56,9 @@ func TestPairedRatio(t *testing.T) {
 		"unequal lengths":            {[]float64{2, 2, 2}, []float64{1}, 2, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := PairedRatio(tc.samples, tc.baseline)
-			if got != tc.want || ok != tc.ok {
-				t.Errorf("PairedRatio = %v, %v, want %v, %v", got, ok, tc.want, tc.ok)
+			ratios := PairedRatios(tc.samples, tc.baseline)
+			if got := Spread(ratios); got.Median != tc.want || (got.Rounds > 0) != tc.ok {
+				t.Errorf("PairedRatios = %v, want the median %v, %v", ratios, tc.want, tc.ok)
 			}
 		})
 	}

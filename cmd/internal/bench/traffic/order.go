@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/vethway/vethway/cmd/internal/bench/stats"
 )
 
 // Kind is what client and server do with each other.
@@ -70,6 +72,8 @@ type Reply struct {
 	P50  time.Duration `json:"p50,omitempty"`
 	P99  time.Duration `json:"p99,omitempty"`
 	P999 time.Duration `json:"p999,omitempty"`
+	// Latency is the histogram that they were read from.
+	Latency []stats.Bucket `json:"latency,omitempty"`
 
 	Error string `json:"error,omitempty"`
 }

@@ -133,5 +133,6 @@ func (s *sample) reply() (Reply, error) {
 		}
 	}
 	reply.P50, reply.P99, reply.P999 = latency.Percentile(50), latency.Percentile(99), latency.Percentile(99.9)
+	reply.Latency = latency.Buckets()
 	return reply, nil
 }
