@@ -11,10 +11,11 @@ import (
 	"github.com/vethway/vethway/test/netlab"
 )
 
-// Direct joins the remote and each container by a veth pair of their own, and
-// so each pair of containers on one network: no host, no bridge, no routing.
-// No way of networking containers on this machine can be faster. Everybody
-// keeps the addresses of the spec.
+// Direct joins the remote and each container by a veth pair of their own, so
+// each pair of containers on one network, and the host's own processes with
+// each container: no bridge, no routing, and no host in between. No way of
+// networking containers on this machine can be faster. Everybody keeps the
+// addresses of the spec.
 type Direct struct{ site }
 
 // NewDirect makes the target; nothing happens before Setup.
@@ -44,7 +45,9 @@ func (t *Direct) join(neighbours []Container, c Container) error {
 	}
 	me := end{ns: ns, dev: containerDev, ip4: c.IP4, ip6: c.IP6}
 	remote := end{ns: t.topo.Remote, dev: "direct-" + c.Name, ip4: t.topo.Remote4, ip6: t.topo.Remote6}
-	if err := t.pair(me, remote); err != nil {
+	host := end{ns: t.topo.Host, dev: "direct-" + c.Name, ip4: t.topo.Host4, ip6: t.topo.Host6}
+	fromHost := end{ns: ns, dev: "to-host", ip4: c.IP4, ip6: c.IP6}
+	if err := errors.Join(t.pair(me, remote), t.pair(fromHost, host)); err != nil {
 		return err
 	}
 	for _, o := range neighbours {
@@ -101,6 +104,19 @@ func (t *Direct) Unpublish(_ context.Context, container string, p Port) error {
 // Reach is the container's own address.
 func (t *Direct) Reach(container string, p Port, f Family) (netip.AddrPort, error) {
 	return t.containerReach(container, p, f)
+}
+
+// Access is by the container's own address. No pair joins containers of
+// different networks.
+func (t *Direct) Access(from Place, container string, p Port, f Family) (Access, error) {
+	if from == FromOther {
+		return Access{}, fmt.Errorf("%s %s: %w", from, container, ErrNoAccess)
+	}
+	a, err := t.containerAccess(from, container, p, f)
+	if err == nil && (from == FromHost || from == FromLoopback) {
+		a.Peer = t.topo.HostAddr(a.Dial.Addr())
+	}
+	return a, err
 }
 
 // Proof shows that packets went over the pairs.

@@ -167,6 +167,11 @@ func (t *Iptables) Reach(_ string, p Port, f Family) (netip.AddrPort, error) {
 	return t.hostReach(p, f)
 }
 
+// Access is by the host's addresses, for part of the places through the proxy.
+func (t *Iptables) Access(from Place, container string, p Port, f Family) (Access, error) {
+	return t.dockerAccess(from, container, p, f, t.cfg.UserlandProxy)
+}
+
 // Close removes rules, containers and bridges.
 func (t *Iptables) Close() error {
 	for p, proxy := range t.proxies {

@@ -194,6 +194,11 @@ func (t *Nftables) Reach(_ string, p Port, f Family) (netip.AddrPort, error) {
 	return t.hostReach(p, f)
 }
 
+// Access is by the host's addresses.
+func (t *Nftables) Access(from Place, container string, p Port, f Family) (Access, error) {
+	return t.dockerAccess(from, container, p, f, false)
+}
+
 // Close removes rules, containers and bridges.
 func (t *Nftables) Close() error {
 	for p, held := range t.reserved {

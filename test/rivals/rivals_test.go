@@ -183,6 +183,7 @@ func TestIptables(t *testing.T) {
 			l := setUp(t, iptablesTarget(t, IptablesConfig{Backend: backend}))
 			l.outside()
 			l.hairpin()
+			l.accesses("loopback ipv6")
 			l.proof()
 		})
 	}
@@ -202,6 +203,7 @@ func TestIptablesUserlandProxy(t *testing.T) {
 			l.sees("H", "[::1]:8080", "c1", "fd30:1::1")
 			// Translated on the way out, with the source that it had by then.
 			l.sees("H", "192.0.2.2:8080", "c1", "192.0.2.2")
+			l.accesses()
 			l.proof()
 		})
 	}
@@ -214,6 +216,7 @@ func TestNftables(t *testing.T) {
 	l := setUp(t, NewNftables())
 	l.outside()
 	l.hairpin()
+	l.accesses("loopback ipv6")
 	l.proof()
 }
 
@@ -270,6 +273,7 @@ func TestRouting(t *testing.T) {
 	l.sees("c1", "[2001:db8:2::3]:9000", "lab-remote", "fd30:1::2")
 	l.sees("c2", "172.30.1.2:80", "c1", "172.30.1.3")
 	l.sees("d1", "[fd30:1::2]:80", "c1", "fd30:2::2")
+	l.accesses("self ipv4", "self ipv6")
 	l.proof()
 }
 
@@ -282,6 +286,7 @@ func TestDirect(t *testing.T) {
 	l.sees("c1", "192.0.2.3:9000", "lab-remote", "172.30.1.2")
 	l.sees("c2", "172.30.1.2:80", "c1", "172.30.1.3")
 	l.sees("c2", "[fd30:1::2]:80", "c1", "fd30:1::3")
+	l.accesses("self ipv4", "self ipv6", "other ipv4", "other ipv6")
 	l.proof()
 }
 

@@ -66,6 +66,11 @@ func (t *Routing) Reach(container string, p Port, f Family) (netip.AddrPort, err
 	return t.containerReach(container, p, f)
 }
 
+// Access is by the container's own address.
+func (t *Routing) Access(from Place, container string, p Port, f Family) (Access, error) {
+	return t.containerAccess(from, container, p, f)
+}
+
 // Proof shows that the host forwarded or bridged packets, and tracked none.
 func (t *Routing) Proof(context.Context) (string, error) {
 	proof, err := t.proof()

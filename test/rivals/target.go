@@ -30,6 +30,10 @@ type Target interface {
 	// port: at the host's address for whatever translates, at the container's
 	// own address for whatever does not.
 	Reach(container string, p Port, f Family) (netip.AddrPort, error)
+	// Access says how a client at any place gets to a published port, and as
+	// whom the container must see it. It returns ErrNoAccess where the target
+	// has no such way.
+	Access(from Place, container string, p Port, f Family) (Access, error)
 	// Proof describes the counters which show that traffic took the path that
 	// this target stands for, and fails when they show that it did not.
 	Proof(ctx context.Context) (string, error)

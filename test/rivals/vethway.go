@@ -132,6 +132,16 @@ func (t *Vethway) Unpublish(ctx context.Context, container string, p Port) error
 // Reach is the host's address.
 func (t *Vethway) Reach(_ string, p Port, f Family) (netip.AddrPort, error) { return t.hostReach(p, f) }
 
+// Access is by the host's addresses. Containers see each other as who they
+// are, and their own host and themselves as the gateway.
+func (t *Vethway) Access(from Place, container string, p Port, f Family) (Access, error) {
+	a, err := t.hostAccess(from, container, p, f)
+	if err == nil && (from == FromHost || from == FromLoopback || from == FromSelf) {
+		a.Peer = t.gateway(container, f)
+	}
+	return a, err
+}
+
 // Close uninstalls, while the containers are still there, and then takes them down.
 func (t *Vethway) Close() error {
 	var err error

@@ -32,6 +32,7 @@ func TestVethway(t *testing.T) {
 	l.sees("c2", "172.30.1.2:80", "c1", "172.30.1.3")
 	l.sees("c2", "[fd30:1::2]:80", "c1", "fd30:1::3")
 	l.silent("d1", "172.30.1.2:80", netlab.TimesOut)
+	l.accesses()
 	l.proof()
 
 	p := Port{HostPort: 9090, ContainerPort: 80, Proto: "tcp"}

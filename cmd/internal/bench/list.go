@@ -19,7 +19,7 @@ func newListCommand(io *streams.Streams) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			table := output.NewTable("KIND", "NAME", "DEFAULT", "WHAT")
 			for _, s := range target.Scenarios() {
-				table.Row("scenario", string(s), "yes", s.About())
+				table.Row("scenario", string(s), yes(!s.Extra()), s.About())
 			}
 			for _, w := range workload.All() {
 				table.Row("workload", w.Name, yes(!w.Extra), w.About)

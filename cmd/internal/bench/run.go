@@ -52,7 +52,7 @@ func newRunCommand(io *streams.Streams) *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.quick, "quick", false, "5 short rounds: about two minutes")
 	flags.BoolVar(&o.full, "full", false, "both families, pinned and unpinned, samples of a second: more than an hour")
-	flags.StringSliceVar(&o.scenarios, "scenario", nil, "scenarios to measure (default all)")
+	flags.StringSliceVar(&o.scenarios, "scenario", nil, "scenarios to measure (default those that `list` marks)")
 	flags.StringSliceVar(&o.workloads, "workload", nil, "workloads to measure (default those that `list` marks)")
 	flags.StringSliceVar(&o.targets, "target", nil, "targets to compare (default those that `list` marks)")
 	flags.IntSliceVar(&o.families, "family", []int{4}, "address families: 4, 6")
@@ -161,7 +161,7 @@ func (o *runOptions) preset(cmd *cobra.Command) {
 
 func chooseScenarios(names []string) ([]target.Scenario, error) {
 	if len(names) == 0 {
-		return target.Scenarios(), nil
+		return target.DefaultScenarios(), nil
 	}
 	var chosen, known []target.Scenario
 	known = target.Scenarios()

@@ -81,8 +81,6 @@ func (h *hosted) Path(s Scenario, proto string, f rivals.Family) (Path, error) {
 		remote, outer = h.topo.Remote6, h.topo.Host6
 	}
 	switch s {
-	case Published:
-		return h.published(c1, inner, proto, f, remote)
 	case Masquerade:
 		path := Path{Client: h.target.Container(server), Server: h.topo.Remote, Peer: outer}
 		path.Listen = netip.AddrPortFrom(remote, port)
@@ -97,21 +95,31 @@ func (h *hosted) Path(s Scenario, proto string, f rivals.Family) (Path, error) {
 		path.Dial = path.Listen
 		return path, nil
 	}
-	return Path{}, ErrNoPath
+	if s.place() == "" {
+		return Path{}, ErrNoPath
+	}
+	return h.published(c1, s.place(), proto, f)
 }
 
-func (h *hosted) published(c rivals.Container, inner netip.Addr, proto string, f rivals.Family, remote netip.Addr) (Path, error) {
+func (h *hosted) published(c rivals.Container, from rivals.Place, proto string, f rivals.Family) (Path, error) {
+	inner := c.IP4
+	if f == rivals.IPv6 {
+		inner = c.IP6
+	}
 	for _, p := range c.Publish {
 		if p.Proto != proto {
 			continue
 		}
-		dial, err := h.target.Reach(c.Name, p, f)
+		access, err := h.target.Access(from, c.Name, p, f)
+		if errors.Is(err, rivals.ErrNoAccess) {
+			return Path{}, ErrNoPath
+		}
 		if err != nil {
 			return Path{}, fmt.Errorf("reach published port %s of %s: %w", p, h.name, err)
 		}
 		return Path{
-			Client: h.topo.Remote, Server: h.target.Container(c.Name), Peer: remote,
-			Listen: netip.AddrPortFrom(inner, p.ContainerPort), Dial: dial,
+			Client: access.Client, Server: h.target.Container(c.Name), Peer: access.Peer,
+			Listen: netip.AddrPortFrom(inner, p.ContainerPort), Dial: access.Dial,
 		}, nil
 	}
 	return Path{}, ErrNoPath

@@ -25,10 +25,49 @@ const (
 	Masquerade Scenario = "masquerade"
 	// ContainerToContainer is two containers of one network.
 	ContainerToContainer Scenario = "c2c"
+	// Host is a process of the host and a published port at the host's address.
+	Host Scenario = "host"
+	// Loopback is a process of the host and a published port at 127.0.0.1 or ::1.
+	Loopback Scenario = "loopback"
+	// Hairpin is a container and its neighbour's published port at the host's address.
+	Hairpin Scenario = "hairpin"
+	// HairpinSelf is a container and its own published port at the host's address.
+	HairpinSelf Scenario = "hairpin-self"
+	// OtherNetwork is a container and the published port of a container on another network, at the host's address.
+	OtherNetwork Scenario = "other-network"
 )
 
 // Scenarios lists all of them in the order of reports.
-func Scenarios() []Scenario { return []Scenario{Published, Masquerade, ContainerToContainer} }
+func Scenarios() []Scenario {
+	return []Scenario{Published, Masquerade, ContainerToContainer, Host, Loopback, Hairpin, HairpinSelf, OtherNetwork}
+}
+
+// Extra scenarios take part only when they are asked for by name.
+func (s Scenario) Extra() bool {
+	return s != Published && s != Masquerade && s != ContainerToContainer
+}
+
+// DefaultScenarios lists those that are not extra.
+func DefaultScenarios() []Scenario { return slices.DeleteFunc(Scenarios(), Scenario.Extra) }
+
+// place is where the client of a published port is; empty for scenarios without one.
+func (s Scenario) place() rivals.Place {
+	switch s {
+	case Published:
+		return rivals.FromRemote
+	case Host:
+		return rivals.FromHost
+	case Loopback:
+		return rivals.FromLoopback
+	case Hairpin:
+		return rivals.FromNeighbour
+	case HairpinSelf:
+		return rivals.FromSelf
+	case OtherNetwork:
+		return rivals.FromOther
+	}
+	return ""
+}
 
 // About says in a line what the scenario is.
 func (s Scenario) About() string {
@@ -39,6 +78,16 @@ func (s Scenario) About() string {
 		return "container to a remote server"
 	case ContainerToContainer:
 		return "container to container on the same network"
+	case Host:
+		return "process of the host to a published port, by the host's address"
+	case Loopback:
+		return "process of the host to a published port, by 127.0.0.1 or ::1"
+	case Hairpin:
+		return "container to its neighbour's published port, by the host's address"
+	case HairpinSelf:
+		return "container to its own published port, by the host's address"
+	case OtherNetwork:
+		return "container to a published port of another network, by the host's address"
 	}
 	return ""
 }
