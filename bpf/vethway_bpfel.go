@@ -243,6 +243,7 @@ const (
 	VethwayHookHOOK_TO_UPLINK      VethwayHook = 3
 	VethwayHookHOOK_TO_BRIDGE      VethwayHook = 4
 	VethwayHookHOOK_FROM_DETOUR    VethwayHook = 5
+	VethwayHookHOOK_FROM_CUTTER    VethwayHook = 6
 )
 
 type VethwayNetworkValue struct {
@@ -305,8 +306,9 @@ type VethwaySettingsValue struct {
 	MaxFlows  uint32
 	MaxRate   uint32
 	Detour    uint32
+	Cutter    uint32
 	DetourMac [6]uint8
-	Pad       [2]uint8
+	CutterMac [6]uint8
 }
 
 type VethwaySocketValue struct {
@@ -373,9 +375,11 @@ const (
 	VethwayProgVwAnswer        = "vw_answer"
 	VethwayProgVwConnect4      = "vw_connect4"
 	VethwayProgVwConnect6      = "vw_connect6"
+	VethwayProgVwCut           = "vw_cut"
 	VethwayProgVwDefragment    = "vw_defragment"
 	VethwayProgVwFragment      = "vw_fragment"
 	VethwayProgVwFromContainer = "vw_from_container"
+	VethwayProgVwFromCutter    = "vw_from_cutter"
 	VethwayProgVwFromDetour    = "vw_from_detour"
 	VethwayProgVwFromTun       = "vw_from_tun"
 	VethwayProgVwFromUplink    = "vw_from_uplink"
@@ -450,9 +454,11 @@ type VethwayProgramSpecs struct {
 	VwAnswer        *ebpf.ProgramSpec `ebpf:"vw_answer"`
 	VwConnect4      *ebpf.ProgramSpec `ebpf:"vw_connect4"`
 	VwConnect6      *ebpf.ProgramSpec `ebpf:"vw_connect6"`
+	VwCut           *ebpf.ProgramSpec `ebpf:"vw_cut"`
 	VwDefragment    *ebpf.ProgramSpec `ebpf:"vw_defragment"`
 	VwFragment      *ebpf.ProgramSpec `ebpf:"vw_fragment"`
 	VwFromContainer *ebpf.ProgramSpec `ebpf:"vw_from_container"`
+	VwFromCutter    *ebpf.ProgramSpec `ebpf:"vw_from_cutter"`
 	VwFromDetour    *ebpf.ProgramSpec `ebpf:"vw_from_detour"`
 	VwFromTun       *ebpf.ProgramSpec `ebpf:"vw_from_tun"`
 	VwFromUplink    *ebpf.ProgramSpec `ebpf:"vw_from_uplink"`
@@ -603,9 +609,11 @@ type VethwayPrograms struct {
 	VwAnswer        *ebpf.Program `ebpf:"vw_answer"`
 	VwConnect4      *ebpf.Program `ebpf:"vw_connect4"`
 	VwConnect6      *ebpf.Program `ebpf:"vw_connect6"`
+	VwCut           *ebpf.Program `ebpf:"vw_cut"`
 	VwDefragment    *ebpf.Program `ebpf:"vw_defragment"`
 	VwFragment      *ebpf.Program `ebpf:"vw_fragment"`
 	VwFromContainer *ebpf.Program `ebpf:"vw_from_container"`
+	VwFromCutter    *ebpf.Program `ebpf:"vw_from_cutter"`
 	VwFromDetour    *ebpf.Program `ebpf:"vw_from_detour"`
 	VwFromTun       *ebpf.Program `ebpf:"vw_from_tun"`
 	VwFromUplink    *ebpf.Program `ebpf:"vw_from_uplink"`
@@ -634,9 +642,11 @@ func (p *VethwayPrograms) Close() error {
 		p.VwAnswer,
 		p.VwConnect4,
 		p.VwConnect6,
+		p.VwCut,
 		p.VwDefragment,
 		p.VwFragment,
 		p.VwFromContainer,
+		p.VwFromCutter,
 		p.VwFromDetour,
 		p.VwFromTun,
 		p.VwFromUplink,

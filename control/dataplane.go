@@ -45,6 +45,8 @@ type DataplaneState struct {
 	HostPorts []HostPort
 	// Detour is the way to where fragments are put in order; the zero value: there is none.
 	Detour DetourInfo
+	// Cutter is the way to where datagrams are cut up; the zero value: there is none.
+	Cutter CutterInfo
 	// MaxFlows is how many flows a container may have begun at a time, MaxFlowRate how many it may begin in a second;
 	// 0: any number.
 	MaxFlows, MaxFlowRate uint32

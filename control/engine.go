@@ -52,6 +52,7 @@ type kernel struct {
 	ends    map[string]EndpointInfo // by endpoint ID
 	facts   HostFacts
 	detour  DetourInfo
+	cutter  CutterInfo
 }
 
 // pools are a network's addresses.

@@ -24,7 +24,8 @@ func onKernel(t testing.TB) (*control.Engine, *controltest.Dataplane) {
 	t.Helper()
 	behaviour.NeedRoot(t)
 	host := namespace(t, "ctlhost")
-	links, err := link.New(link.Config{Namespace: host.Path()})
+	cutter := filepath.Join(t.TempDir(), "cutter")
+	links, err := link.New(link.Config{Namespace: host.Path(), CutterFile: cutter})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func onKernel(t testing.TB) (*control.Engine, *controltest.Dataplane) {
 	go func() { done <- engine.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		for _, err := range []error{<-done, db.Close(), links.Close()} {
+		for _, err := range []error{<-done, links.RemoveAll(context.Background()), db.Close(), links.Close()} {
 			if err != nil {
 				t.Error(err)
 			}

@@ -39,6 +39,8 @@ type Links interface {
 	// EnsureDetour creates or repairs the way to a namespace where fragments are put in order: see DetourInfo. RemoveDetour removes it.
 	EnsureDetour(ctx context.Context) (DetourInfo, error)
 	RemoveDetour(ctx context.Context) error
+	// EnsureCutter creates or repairs the way to a namespace where datagrams are cut up: see CutterInfo. It takes next to nothing, and stays.
+	EnsureCutter(ctx context.Context, cuts []Cut) (CutterInfo, error)
 	// Owned lists the interfaces of the host namespace that are ours by name.
 	Owned(ctx context.Context) ([]string, error)
 	// Host reports what the engine does not own: uplinks, local prefixes, routes in use, bound ports.
@@ -65,6 +67,22 @@ type DetourInfo struct {
 	Index     int // of DetourLink; 0: there is no detour
 	MAC       net.HardwareAddr
 	Namespace NamespaceRef
+}
+
+// CutterLink is the host's end of the way to where datagrams are cut up.
+const CutterLink = LinkPrefix + "f1"
+
+// Cut says how large an IPv4 packet to a subnet may be.
+type Cut struct {
+	Subnet netip.Prefix
+	MTU    int
+}
+
+// CutterInfo describes where IPv4 datagrams without DF are cut up that are too big for a container's network. The programs send them, translated,
+// out at the interface, to the far end's MAC; the namespace behind it sends them back in fragments, whether the host itself forwards or not.
+type CutterInfo struct {
+	Index int // of CutterLink; 0: there is none
+	MAC   net.HardwareAddr
 }
 
 // NamespaceRef names a network namespace.

@@ -66,7 +66,7 @@ func (e *Engine) reconcile(ctx context.Context) error {
 // reconcileLinks is a transition from nothing. From the moment that all links have been looked at, the engine counts as
 // adopted: it knows what it would tell the programs.
 func (t *transition) reconcileLinks(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{t.ensureDetour, t.ensureBridges, t.ensureEndpoints, t.recordInterfaces} {
+	for _, step := range []func(context.Context) error{t.ensureDetour, t.ensureBridges, t.ensureCutter, t.ensureEndpoints, t.recordInterfaces} {
 		if err := errors.Join(step(ctx), ctx.Err()); err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func (t *transition) removeUnnamed(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list our links: %w", err)
 	}
-	named := map[string]bool{DetourLink: t.e.cfg.Detour}
+	named := map[string]bool{DetourLink: t.e.cfg.Detour, CutterLink: true}
 	now := t.e.state.Load()
 	for _, n := range now.networks {
 		named[n.Bridge] = true

@@ -62,7 +62,7 @@ func (e *Engine) apply(ctx context.Context, from, to *state) error {
 
 func (t *transition) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		t.ensureBridges, t.ensureEndpoints, t.recordInterfaces, t.sync, t.activate, t.setRoutes, t.remove,
+		t.ensureBridges, t.ensureCutter, t.ensureEndpoints, t.recordInterfaces, t.sync, t.activate, t.setRoutes, t.remove,
 	} {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -113,6 +113,25 @@ func (t *transition) ensureBridges(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// ensureCutter: a host without it cuts up for its containers only what arrives where it forwards.
+func (t *transition) ensureCutter(ctx context.Context) error {
+	if maps.Equal(t.from.networks, t.to.networks) {
+		return nil
+	}
+	var cuts []Cut
+	for _, n := range t.to.sortedNetworks() {
+		if n.IPv4 != nil {
+			cuts = append(cuts, Cut{n.IPv4.Subnet, n.MTU})
+		}
+	}
+	info, err := t.e.cfg.Links.EnsureCutter(ctx, cuts)
+	if err != nil {
+		t.problems = append(t.problems, problem{"datagrams too big", err})
+	}
+	t.e.kernel.cutter = info
 	return nil
 }
 

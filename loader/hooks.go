@@ -18,6 +18,7 @@ const (
 	Ethernet             // an uplink with a link-layer header
 	Tun                  // an uplink without (tun, wireguard)
 	Detour               // the way to where fragments are put in order
+	Cutter               // the way to where datagrams are cut up
 )
 
 // Interface is one that programs are attached to.
@@ -54,6 +55,8 @@ func (i Interface) attachments() []attachment {
 		return []attachment{{bpf.VethwayProgVwFromContainer, i.Index}}
 	case Detour:
 		return []attachment{{bpf.VethwayProgVwFromDetour, i.Index}}
+	case Cutter:
+		return []attachment{{bpf.VethwayProgVwFromCutter, i.Index}}
 	case Bridge:
 		return []attachment{{bpf.VethwayProgVwToBridge, i.Index}}
 	case Tun:

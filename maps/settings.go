@@ -23,16 +23,25 @@ type Settings struct {
 	// Detour is the ifindex of the way to where fragments are put in order; 0: none. DetourMAC is the far end's.
 	Detour    uint32
 	DetourMAC MAC
+	// Cutter and CutterMAC are the same for where datagrams are cut up.
+	Cutter    uint32
+	CutterMAC MAC
 }
 
 func settingsWire() wire[uint32, Settings] {
 	return codec[uint32, Settings, uint32, bpf.VethwaySettingsValue]{
 		key: same[uint32], unkey: same[uint32],
 		value: func(v Settings) bpf.VethwaySettingsValue {
-			return bpf.VethwaySettingsValue{Flags: uint32(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate, Detour: v.Detour, DetourMac: v.DetourMAC}
+			return bpf.VethwaySettingsValue{
+				Flags: uint32(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate,
+				Detour: v.Detour, DetourMac: v.DetourMAC, Cutter: v.Cutter, CutterMac: v.CutterMAC,
+			}
 		},
 		unvalue: func(v bpf.VethwaySettingsValue) Settings {
-			return Settings{Flags: SettingsFlags(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate, Detour: v.Detour, DetourMAC: v.DetourMac}
+			return Settings{
+				Flags: SettingsFlags(v.Flags), MaxFlows: v.MaxFlows, MaxRate: v.MaxRate,
+				Detour: v.Detour, DetourMAC: v.DetourMac, Cutter: v.Cutter, CutterMAC: v.CutterMac,
+			}
 		},
 	}
 }
@@ -43,5 +52,6 @@ func settingsRow(_ uint32, v Settings) Row {
 		{"max_flows", v.MaxFlows},
 		{"max_rate", v.MaxRate},
 		{"detour", v.Detour},
+		{"cutter", v.Cutter},
 	}
 }

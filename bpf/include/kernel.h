@@ -40,7 +40,8 @@ typedef _Bool bool;
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
 
-#define bpf_htons(x) ((__be16)(__builtin_constant_p(x) ? (__u16)((((x) & 0xff) << 8) | (((x) >> 8) & 0xff)) : __builtin_bswap16(x)))
+#define bpf_htons(x) \
+	((__be16)(__builtin_constant_p(x) ? (__u16)((((x) & 0xff) << 8) | (((x) >> 8) & 0xff)) : __builtin_bswap16(x)))
 #define bpf_ntohs(x) bpf_htons(x)
 #define bpf_htonl(x) ((__be32)__builtin_bswap32(x))
 #define bpf_ntohl(x) ((__u32)__builtin_bswap32(x))
@@ -208,7 +209,7 @@ struct ethhdr {
 } __attribute__((packed));
 
 struct iphdr {
-	__u8 ihl : 4, version : 4;
+	__u8 ihl:4, version:4;
 	__u8 tos;
 	__be16 tot_len, id, frag_off;
 	__u8 ttl, protocol;
@@ -217,7 +218,7 @@ struct iphdr {
 };
 
 struct ipv6hdr {
-	__u8 priority : 4, version : 4, flow_lbl[3];
+	__u8 priority:4, version:4, flow_lbl[3];
 	__be16 payload_len;
 	__u8 nexthdr, hop_limit;
 	__be32 saddr[4], daddr[4];
@@ -241,7 +242,8 @@ static long (*bpf_skb_pull_data)(struct __sk_buff *skb, __u32 len) = (void *)39;
 static long (*bpf_skb_change_head)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)43;
 static long (*bpf_skb_adjust_room)(struct __sk_buff *skb, __s32 len_diff, __u32 mode, __u64 flags) = (void *)50;
 static long (*bpf_fib_lookup)(void *ctx, struct bpf_fib_lookup *params, int plen, __u32 flags) = (void *)69;
-static struct bpf_sock *(*bpf_sk_lookup_udp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns, __u64 flags) = (void *)85;
+static struct bpf_sock *(*bpf_sk_lookup_udp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns,
+					     __u64 flags) = (void *)85;
 static long (*bpf_sk_release)(void *sock) = (void *)86;
 static void *(*bpf_sk_storage_get)(void *map, void *sk, void *value, __u64 flags) = (void *)107;
 static __u64 (*bpf_get_netns_cookie)(void *ctx) = (void *)122;

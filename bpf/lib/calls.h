@@ -13,6 +13,7 @@ enum call {
 	CALL_FRAGMENT,	   /* from all of these */
 	CALL_NO_FLOW,	   /* from vw_icmp_error, for what a container sends about no flow of ours */
 	CALL_ANSWER,	   /* from whoever cannot send a packet on */
+	CALL_CUT,	   /* from whoever has a packet for a container that has to be cut up */
 	CALLS,
 };
 
@@ -23,6 +24,7 @@ int vw_icmp_error(struct __sk_buff *ctx);
 int vw_fragment(struct __sk_buff *ctx);
 int vw_no_flow(struct __sk_buff *ctx);
 int vw_answer(struct __sk_buff *ctx);
+int vw_cut(struct __sk_buff *ctx);
 
 /* Written: once, when loaded. Read: programs. Life: that of the program set, by which it is pinned. */
 struct {
@@ -39,6 +41,7 @@ struct {
 		[CALL_FRAGMENT] = vw_fragment,
 		[CALL_NO_FLOW] = vw_no_flow,
 		[CALL_ANSWER] = vw_answer,
+		[CALL_CUT] = vw_cut,
 	},
 };
 

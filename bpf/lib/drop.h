@@ -12,6 +12,7 @@ enum hook {
 	HOOK_TO_UPLINK,
 	HOOK_TO_BRIDGE,
 	HOOK_FROM_DETOUR,
+	HOOK_FROM_CUTTER,
 };
 
 enum drop_reason {

@@ -117,18 +117,19 @@ static __always_inline int packet_add_eth(struct __sk_buff *ctx, const struct pa
 }
 
 /*
- * TTL ran out, or the next link is too narrow. What goes out is refused by the stack, which sees it as the container made it. What comes in
- * it would not know how to quote: that is answered here, unless it may be cut up, which only the stack can do.
+ * TTL ran out, or the next link is too narrow. What goes out is refused by the stack, which sees it as the container made it, or cuts it up.
+ * What comes in, and hairpins, the stack would not know how to quote: that is answered here, unless it may be cut up.
  */
 static __always_inline int forward_refuse(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow,
 					  bool from_container)
 {
 	if (from_container && flow->action == FLOW_TO_UPLINK)
 		return PASS;
-	if (!from_container && pkt->ttl > 1 && pkt->may_fragment)
-		return packet_rewrite(ctx, pkt, flow, 0, false);
 	ctx->cb[3] = pkt->ttl > 1 ? flow->mtu : 0;
-	return tail(ctx, CALL_ANSWER, from_container ? HOOK_FROM_CONTAINER : HOOK_FROM_UPLINK, pkt->l3);
+	/* Later fragments have no ports of their own. */
+	ctx->cb[4] = (__u32)pkt->key.sport << 16 | pkt->key.dport;
+	return tail(ctx, pkt->ttl > 1 && pkt->may_fragment ? CALL_CUT : CALL_ANSWER,
+		    from_container ? HOOK_FROM_CONTAINER : HOOK_FROM_UPLINK, pkt->l3);
 }
 
 /* The container behind this entry has sent: from now on the other side may, too. */

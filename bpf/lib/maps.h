@@ -201,8 +201,8 @@ struct settings_value {
 	__u32 max_flows; /* a container may have at the same time; 0: any number */
 	__u32 max_rate;	 /* and begin in a second; 0: any number */
 	__u32 detour;	 /* ifindex of the way to where fragments are put in order; 0: none */
-	__u8 detour_mac[6];
-	__u8 pad[2];
+	__u32 cutter;	 /* ifindex of the way to where datagrams are cut up; 0: none */
+	__u8 detour_mac[6], cutter_mac[6];
 };
 
 /* fragments: the ports of a datagram, which only its first fragment has. */

@@ -29,6 +29,8 @@ type Links struct {
 	owners     map[control.HostPort]control.PortOwner
 	watchers   []chan struct{}
 	detour     int // ifindex; 0: there is none
+	cutter     int // the same
+	cuts       []control.Cut
 	calls      map[string]int
 	violations []string
 
@@ -243,12 +245,35 @@ func (l *Links) RemoveDetour(ctx context.Context) error {
 	})
 }
 
+// EnsureCutter implements control.Links.
+func (l *Links) EnsureCutter(ctx context.Context, cuts []control.Cut) (info control.CutterInfo, err error) {
+	err = l.do(ctx, "EnsureCutter", func() error {
+		if l.cutter == 0 {
+			l.cutter = l.newIndex()
+		}
+		l.cuts = slices.Clone(cuts)
+		info = control.CutterInfo{Index: l.cutter, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}}
+		return nil
+	})
+	return info, err
+}
+
+// Cuts are those of the last EnsureCutter.
+func (l *Links) Cuts() []control.Cut {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.cuts)
+}
+
 // Owned implements control.Links.
 func (l *Links) Owned(ctx context.Context) (names []string, err error) {
 	err = l.do(ctx, "Owned", func() error {
 		names = slices.AppendSeq(slices.Collect(maps.Keys(l.bridges)), maps.Keys(l.endpoints))
 		if l.detour != 0 {
 			names = append(names, control.DetourLink)
+		}
+		if l.cutter != 0 {
+			names = append(names, control.CutterLink)
 		}
 		return nil
 	})

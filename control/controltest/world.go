@@ -39,6 +39,9 @@ func (l *Links) RemoveLink(name string) {
 	if name == control.DetourLink {
 		l.detour = 0
 	}
+	if name == control.CutterLink {
+		l.cutter = 0
+	}
 	if e := l.endpoints[name]; e != nil {
 		l.removed(e)
 		delete(l.endpoints, name)

@@ -122,6 +122,9 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 		return err
 	}
 	attachErr := d.loader.Attach(p.interfaces)
+	if err := d.useCutter(p, attachErr == nil); err != nil {
+		return err
+	}
 	if err := d.useDetour(p, attachErr == nil); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type plan struct {
 	hostPorts  map[uint32]bool   // those that sockets of the host are bound to
 	settings   map[uint32]maps.Settings
 	detour     control.DetourInfo
+	cutter     control.CutterInfo
 	interfaces []loader.Interface
 }
 
@@ -73,6 +74,9 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 	p.planSettings(want)
 	if err := d.planDetour(p, want.Detour); err != nil {
 		return nil, fmt.Errorf("detour for fragments: %w", err)
+	}
+	if err := d.planCutter(p, want.Cutter); err != nil {
+		return nil, fmt.Errorf("namespace that cuts datagrams up: %w", err)
 	}
 	return p, nil
 }

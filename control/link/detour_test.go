@@ -20,7 +20,7 @@ func newDetourLab(t *testing.T) *lab {
 	l := newLab(t)
 	l.detour = filepath.Join(t.TempDir(), "run", "detour")
 	t.Cleanup(func() {
-		if err := l.removeDetourFile(); err != nil {
+		if err := l.theDetour().removeFile(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -29,6 +29,8 @@ type Config struct {
 	StateDir string
 	// DetourFile is where to mount the namespace that EnsureDetour makes; empty: it makes none.
 	DetourFile string
+	// CutterFile is the same for EnsureCutter.
+	CutterFile string
 	// Logger may be nil.
 	Logger *slog.Logger
 }
@@ -38,8 +40,8 @@ type Links struct {
 	ns  *namespace
 	h   *netlink.Handle
 	log *slog.Logger
-	// detour is Config.DetourFile.
-	detour string
+	// detour and cutter are Config.DetourFile and CutterFile.
+	detour, cutter string
 
 	// naming is held while a free name is chosen and taken, so that two endpoints of a container do not choose the same.
 	naming sync.Mutex
@@ -76,7 +78,7 @@ func New(cfg Config) (*Links, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &Links{ns: ns, h: h, log: log, detour: cfg.DetourFile, applied: map[string]applied{}}
+	l := &Links{ns: ns, h: h, log: log, detour: cfg.DetourFile, cutter: cfg.CutterFile, applied: map[string]applied{}}
 	if err := l.openQdiscs(cfg.StateDir); err != nil {
 		return nil, join(err, l.Close())
 	}
@@ -115,7 +117,7 @@ func ours(link netlink.Link) bool {
 	case "bridge":
 		return strings.HasPrefix(name, control.LinkPrefix+"-")
 	case "veth":
-		if name == control.DetourLink {
+		if name == control.DetourLink || name == control.CutterLink {
 			return true
 		}
 		id, ok := strings.CutPrefix(name, control.LinkPrefix+"v")

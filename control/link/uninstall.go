@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RemoveAll deletes every bridge and veth of ours, for uninstalling: ports before bridges, and as many as it can. The detour's namespace
-// goes as well, and so do qdiscs that we made on other interfaces, unless somebody came to use them.
+// RemoveAll deletes every bridge and veth of ours, for uninstalling: ports before bridges, and as many as it can. The namespaces of
+// the detour and the cutter go as well, and so do qdiscs that we made on other interfaces, unless somebody came to use them.
 func (l *Links) RemoveAll(ctx context.Context) error {
 	links, err := l.linkList(ctx)
 	if err != nil {
@@ -31,5 +31,5 @@ func (l *Links) RemoveAll(ctx context.Context) error {
 			l.forget(link.Attrs().Name)
 		}
 	}
-	return join(append(errs, l.removeDetourFile(), l.dropQdiscs())...)
+	return join(append(errs, l.theDetour().removeFile(), l.theCutter(nil).removeFile(), l.dropQdiscs())...)
 }

@@ -16,6 +16,9 @@ import (
 // The MTU of the uplink in two labs: narrower and wider than the containers' 1500.
 const narrowMTU, wideMTU, containerMTU = 1400, 9000, 1500
 
+// hopLimit is what packets leave with.
+const hopLimit = 64
+
 // N09: path MTU discovery works through the NAT (RFC 4787 REQ-13, RFC 1191, RFC 8201).
 func mtuCases() []Case {
 	narrow, wide := LabConfig{UplinkMTU: narrowMTU}, LabConfig{UplinkMTU: wideMTU}
@@ -26,10 +29,15 @@ func mtuCases() []Case {
 			Case{ID: "N09", Name: kind + " answer too big for the container", Lab: wide, Run: func(t *T) { tooBigBack(t, kind) }},
 		)
 	}
+	for _, kind := range []string{udp, ping} {
+		all = append(all,
+			Case{ID: "N09", Name: kind + " too big for the uplink without DF is fragmented", Lab: narrow, Run: func(t *T) { fragmentedOut(t, kind) }},
+			Case{ID: "N09", Name: kind + " too big for the container without DF is fragmented", Lab: wide, Run: func(t *T) { fragmentedIn(t, kind) }},
+			Case{ID: "N09", Name: kind + " fragments too big for the container are cut up", Lab: wide, Run: func(t *T) { fragmentsCut(t, kind) }},
+		)
+	}
 	return append(all,
-		Case{ID: "N09", Name: "udp too big for the uplink without DF is fragmented", Lab: narrow, Run: fragmentedOut},
 		Case{ID: "N09", Name: "udp to a published port, too big for the container", Lab: wide, Run: tooBigIn},
-		Case{ID: "N09", Name: "udp too big for the container without DF is fragmented", Lab: wide, Run: fragmentedIn},
 		Case{ID: "N09", Name: "sockets, 1 MB out over the narrow uplink", Lab: narrow, Run: func(t *T) { transfers(t, 1<<20) }},
 		Case{ID: "N09", Name: "sockets, 1 MB over the wide uplink", Lab: wide, Run: func(t *T) { transfers(t, 1<<20) }},
 	)
@@ -125,26 +133,57 @@ func (t *T) only4() {
 	}
 }
 
-func fragmentedOut(t *T) {
+func fragmentedOut(t *T, kind string) {
 	t.only4()
-	s := t.Open(udp, t.In("x1"), t.Port(), netip.AddrPortFrom(t.Peer(), 99))
-	payload := t.sized(udp, containerMTU)
+	s := t.Open(kind, t.In("x1"), t.Port(), netip.AddrPortFrom(t.Peer(), peerPort(kind, 99)))
+	payload := t.sized(kind, containerMTU)
 	s.Side.Emit(t.like(s, wire.Header{ID: 77}, payload))
 	if p := t.Out().Whole("a datagram without DF", s.Peer.Addr(), payload); p.Src != s.Ext {
 		t.Errorf("it comes from %s, want %s", p.Src, s.Ext)
 	}
 }
 
-func fragmentedIn(t *T) {
+func fragmentedIn(t *T, kind string) {
 	t.only4()
-	x1, peer := t.In("x1"), netip.AddrPortFrom(t.Peer(), t.Port())
-	payload := t.sized(udp, 4000)
-	t.Out().Emit(messageWith(wire.Header{ID: 78}, udp, peer, t.publishedAt(udp), payload))
-	x1.Whole("a datagram without DF", x1.Addr, payload)
-	s := t.Open(udp, x1, t.Port(), netip.AddrPortFrom(t.Peer(), 99))
-	payload = t.sized(udp, 4000)
+	x1 := t.In("x1")
+	if kind == udp {
+		payload := t.sized(kind, 4000)
+		t.Out().Emit(messageWith(wire.Header{ID: 78}, kind, netip.AddrPortFrom(t.Peer(), t.Port()), t.publishedAt(kind), payload))
+		t.cut(x1.Whole("a datagram without DF", x1.Addr, payload), x1)
+	}
+	s := t.Open(kind, x1, t.Port(), netip.AddrPortFrom(t.Peer(), peerPort(kind, 99)))
+	payload := t.sized(kind, 4000)
 	t.Out().Emit(t.likeIn(s, wire.Header{ID: 79}, payload))
-	x1.Whole("an answer without DF", x1.Addr, payload)
+	t.cut(x1.Whole("an answer without DF", x1.Addr, payload), x1)
+}
+
+// fragmentsCut: fragments may themselves be too big, some or all of them, in whatever order they come.
+func fragmentsCut(t *T, kind string) {
+	t.only4()
+	x1 := t.In("x1")
+	for i, o := range orders() {
+		s := t.Open(kind, x1, t.Port(), netip.AddrPortFrom(t.Peer(), peerPort(kind, 99)))
+		payload := t.sized(kind, 9500)
+		packet, id := t.likeIn(s, wire.Header{}, payload), uint32(500+i)
+		pieces := wire.Split(packet, 4400, id)
+		for _, j := range o.indices {
+			t.Out().Emit(pieces[j])
+		}
+		t.cut(x1.Whole("an answer in large fragments, "+o.name, x1.Addr, payload), x1)
+		x1.Reset()
+	}
+}
+
+// cut wants what arrived to be no larger than the network allows, a hop older than it left, and otherwise as it was.
+func (t *T) cut(whole *wire.Packet, side *Side) {
+	for _, p := range side.Seen() {
+		if p.Dst.Addr() == whole.Dst.Addr() && p.Fragmented && len(p.Bytes) > containerMTU {
+			t.Errorf("a fragment of %d bytes arrives at %s", len(p.Bytes), side.Name)
+		}
+	}
+	if whole.TTL != hopLimit-1 {
+		t.Errorf("TTL is %d, want one hop less than %d", whole.TTL, hopLimit)
+	}
 }
 
 // transfers moves data over TCP, c1 to R and R to c1's published port, both ways.

@@ -45,9 +45,9 @@ func Leaks() error {
 	return fmt.Errorf("leaked labs: %v", dirs)
 }
 
-// removeDir removes a lab's directory, and what is still mounted in it: the BPF file system, and the namespace for fragments.
+// removeDir removes a lab's directory, and what is still mounted in it: the BPF file system, and the namespaces for fragments.
 func removeDir(dir string) error {
-	for _, at := range []string{"bpf", "run/detour"} {
+	for _, at := range []string{"bpf", "run/detour", "run/cutter"} {
 		err := unix.Unmount(filepath.Join(dir, at), unix.MNT_DETACH)
 		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
 			err = nil // not mounted

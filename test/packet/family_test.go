@@ -17,6 +17,7 @@ const (
 	atUplink    = bpf.VethwayHookHOOK_FROM_UPLINK
 	toUplink    = bpf.VethwayHookHOOK_TO_UPLINK
 	toBridge    = bpf.VethwayHookHOOK_TO_BRIDGE
+	fromCutter  = bpf.VethwayHookHOOK_FROM_CUTTER
 )
 
 // remoteMAC is the next hop's, gone with the first rewrite of the frame.

@@ -42,6 +42,7 @@ type programs struct {
 	FromUplink    *ebpf.Program `ebpf:"vw_from_uplink"`
 	FromTun       *ebpf.Program `ebpf:"vw_from_tun"`
 	FromDetour    *ebpf.Program `ebpf:"vw_from_detour"`
+	FromCutter    *ebpf.Program `ebpf:"vw_from_cutter"`
 	ToUplink      *ebpf.Program `ebpf:"vw_to_uplink"`
 	ToTun         *ebpf.Program `ebpf:"vw_to_tun"`
 	ToBridge      *ebpf.Program `ebpf:"vw_to_bridge"`

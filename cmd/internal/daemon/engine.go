@@ -22,6 +22,13 @@ const stateFile = "state.db"
 // detourFile is where the network namespace is mounted in which fragments are put in order.
 func detourFile(c Config) string { return filepath.Join(c.RunDir, "detour") }
 
+// cutterFile is where the network namespace is mounted in which datagrams are cut up.
+func cutterFile(c Config) string { return filepath.Join(c.RunDir, "cutter") }
+
+func linkConfig(c Config, log *slog.Logger) link.Config {
+	return link.Config{Namespace: c.Namespace, StateDir: c.StateDir, DetourFile: detourFile(c), CutterFile: cutterFile(c), Logger: log}
+}
+
 // engine is a control.Engine with all that it stands on.
 type engine struct {
 	*control.Engine
@@ -45,7 +52,7 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 		return fmt.Errorf("open the state: %w", err)
 	}
 	e.closers = append(e.closers, db)
-	links, err := link.New(link.Config{Namespace: c.Namespace, StateDir: c.StateDir, DetourFile: detourFile(c), Logger: log})
+	links, err := link.New(linkConfig(c, log))
 	if err != nil {
 		return err
 	}

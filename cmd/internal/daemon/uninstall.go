@@ -71,7 +71,7 @@ func lockForRemoval(cfg Config) (unlock func(), err error) {
 
 // removeKernelObjects takes programs off before the interfaces that they are attached to, and pins last.
 func removeKernelObjects(ctx context.Context, cfg Config, log *slog.Logger) error {
-	links, err := link.New(link.Config{Namespace: cfg.Namespace, StateDir: cfg.StateDir, DetourFile: detourFile(cfg), Logger: log})
+	links, err := link.New(linkConfig(cfg, log))
 	if err != nil {
 		return err
 	}
