@@ -30,21 +30,27 @@ type IptablesConfig struct {
 	// port) goes through a proxy in user space. Without it, hairpin rules do
 	// most of that.
 	UserlandProxy bool
+	// Proxy is the program of the userland proxy. Without one an equivalent
+	// runs in this process.
+	Proxy ProxyProgram
 }
 
 // Iptables is what Docker Engine 29 does with its iptables backend.
 type Iptables struct {
 	site
 	cfg     IptablesConfig
-	proxies map[Port]*proxy
+	proxies map[Port]holder
 }
+
+// holder is what holds a published port on the host.
+type holder interface{ close() }
 
 // NewIptables makes the target; nothing happens before Setup.
 func NewIptables(cfg IptablesConfig) (*Iptables, error) {
 	if cfg.Backend != NFT && cfg.Backend != Legacy {
 		return nil, fmt.Errorf("make iptables target: unknown backend %q", cfg.Backend)
 	}
-	return &Iptables{cfg: cfg, proxies: map[Port]*proxy{}}, nil
+	return &Iptables{cfg: cfg, proxies: map[Port]holder{}}, nil
 }
 
 // Name is iptables-nft or iptables-legacy, with -proxy when that is on.
@@ -154,12 +160,28 @@ func (t *Iptables) startProxy(ctx context.Context, c Container, p Port) error {
 	if t.proxies[p] != nil {
 		return fmt.Errorf("port %s is already allocated", p)
 	}
-	proxy, err := newProxy(ctx, t.topo.Host, c, p, t.cfg.UserlandProxy)
+	var held holder
+	var err error
+	if t.cfg.UserlandProxy && len(t.cfg.Proxy.Command) > 0 {
+		held, err = startProxies(ctx, t.topo.Host, t.cfg.Proxy, c, p)
+	} else {
+		held, err = newProxy(ctx, t.topo.Host, c, p, t.cfg.UserlandProxy)
+	}
 	if err != nil {
 		return err
 	}
-	t.proxies[p] = proxy
+	t.proxies[p] = held
 	return nil
+}
+
+// Helpers are the processes of the userland proxy.
+func (t *Iptables) Helpers() (pids []int) {
+	for _, held := range t.proxies {
+		if x, ok := held.(proxyProcesses); ok {
+			pids = append(pids, x.processes()...)
+		}
+	}
+	return pids
 }
 
 // Reach is the host's address.

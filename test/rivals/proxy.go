@@ -26,7 +26,7 @@ const udpIdle = 90 * time.Second
 // holds the port, so that nobody else can bind it.
 type proxy struct {
 	host    *netlab.Namespace
-	targets map[Family]netip.AddrPort
+	dial    func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
 	ctx     context.Context // ends with the proxy
 	cancel  context.CancelFunc
 	closers []io.Closer
@@ -34,33 +34,37 @@ type proxy struct {
 }
 
 func newProxy(ctx context.Context, host *netlab.Namespace, c Container, p Port, forward bool) (*proxy, error) {
-	x := &proxy{host: host, targets: map[Family]netip.AddrPort{}}
+	x := &proxy{host: host, dial: host.Dial}
 	x.ctx, x.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	for _, f := range []Family{IPv4, IPv6} {
-		if a := c.addr(f); a.IsValid() {
-			x.targets[f] = netip.AddrPortFrom(a, p.ContainerPort)
-		}
-	}
-	hostIPs := []netip.Addr{p.HostIP}
-	if !p.HostIP.IsValid() {
-		hostIPs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
-	}
-	for _, ip := range hostIPs {
-		f := IPv4
-		if ip.Is6() {
-			f = IPv6
-		}
-		target, ok := x.targets[f]
-		if !ok {
-			// A container without IPv6 is reached over IPv6 all the same.
-			target = x.targets[IPv4]
-		}
-		if err := x.listen(netip.AddrPortFrom(ip, p.HostPort), target, p.Proto, forward); err != nil {
+	for _, way := range proxyWays(c, p) {
+		if err := x.listen(way.at, way.target, p.Proto, forward); err != nil {
 			x.close()
 			return nil, fmt.Errorf("hold port %s: %w", p, err)
 		}
 	}
 	return x, nil
+}
+
+// proxyWay is where a proxy listens, and where it forwards to.
+type proxyWay struct{ at, target netip.AddrPort }
+
+// proxyWays lists what a published port needs, one for each address. A
+// container without IPv6 is reached over IPv6 all the same.
+func proxyWays(c Container, p Port) (ways []proxyWay) {
+	hostIPs := []netip.Addr{p.HostIP}
+	if !p.HostIP.IsValid() {
+		hostIPs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	}
+	for _, ip := range hostIPs {
+		to := c.IP4
+		if ip.Is6() && c.IP6.IsValid() {
+			to = c.IP6
+		}
+		if to.IsValid() {
+			ways = append(ways, proxyWay{netip.AddrPortFrom(ip, p.HostPort), netip.AddrPortFrom(to, p.ContainerPort)})
+		}
+	}
+	return ways
 }
 
 func (x *proxy) listen(at, target netip.AddrPort, proto string, forward bool) error {
@@ -136,7 +140,7 @@ func (x *proxy) acceptLoop(l *net.TCPListener, target netip.AddrPort) {
 
 // serve copies both ways until both sides have finished sending.
 func (x *proxy) serve(c *net.TCPConn, target netip.AddrPort) {
-	conn, err := x.host.Dial(x.ctx, "tcp", target)
+	conn, err := x.dial(x.ctx, "tcp", target)
 	if err != nil {
 		return
 	}
@@ -170,7 +174,7 @@ func (x *proxy) datagramLoop(front *netlab.Datagrams, target netip.AddrPort) {
 		backend := clients[client]
 		mu.Unlock()
 		if backend == nil {
-			if backend, err = x.host.Dial(x.ctx, "udp", target); err != nil {
+			if backend, err = x.dial(x.ctx, "udp", target); err != nil {
 				continue
 			}
 			mu.Lock()

@@ -14,6 +14,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == ProxyCommand {
+		os.Exit(serveProxy(os.Args[2:]))
+	}
 	code := m.Run()
 	if err := netlab.CheckLeaks(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -99,6 +102,14 @@ func (l lab) sees(from, to, server, peer string) {
 		if seen.Server != server || seen.Peer.Addr() != want {
 			l.Errorf("%s to %s/%s: %s, want %s to see %s", from, to, network, seen, server, peer)
 		}
+	}
+}
+
+// reaches wants an answer over one protocol.
+func (l lab) reaches(from, to, proto string) {
+	l.Helper()
+	if got := netlab.Try(l.Context(), l.from(from), proto, netip.MustParseAddrPort(to), 0); got != netlab.OK {
+		l.Errorf("%s to %s/%s: %s", from, to, proto, got)
 	}
 }
 

@@ -34,6 +34,8 @@ type Target interface {
 	// whom the container must see it. It returns ErrNoAccess where the target
 	// has no such way.
 	Access(from Place, container string, p Port, f Family) (Access, error)
+	// Helpers are the processes that forward packets on the target's behalf.
+	Helpers() []int
 	// Proof describes the counters which show that traffic took the path that
 	// this target stands for, and fails when they show that it did not.
 	Proof(ctx context.Context) (string, error)

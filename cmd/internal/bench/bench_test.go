@@ -16,11 +16,12 @@ import (
 	"github.com/vethway/vethway/cmd/internal/cli/streams"
 	"github.com/vethway/vethway/test/behaviour"
 	"github.com/vethway/vethway/test/netlab"
+	"github.com/vethway/vethway/test/rivals"
 )
 
 // The run starts its own executable again to make the traffic: here that is the test binary.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == trafficCommand {
+	if len(os.Args) > 1 && (os.Args[1] == trafficCommand || os.Args[1] == rivals.ProxyCommand) {
 		os.Exit(Main(os.Args[1:], streams.System()))
 	}
 	os.Exit(m.Run())
@@ -43,7 +44,7 @@ func TestRunFromEndToEnd(t *testing.T) {
 	io, out, stderr := streams.Test()
 	code := Main([]string{
 		"run", "--target", "direct,iptables", "--rounds", "1", "--sample", "50ms", "--warmup", "10ms",
-		"--family", "4,6", "-o", "json", "--out", file,
+		"--family", "4,6", "-o", "json", "--out", file, "--docker-proxy", "own",
 	}, io)
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
@@ -97,7 +98,7 @@ func TestAnInterruptedRunLeavesNothing(t *testing.T) {
 	defer cancel()
 	io, out, _ := streams.Test()
 	cmd := NewCommand(io)
-	cmd.SetArgs([]string{"run", "--target", "direct,iptables", "--rounds", "100"})
+	cmd.SetArgs([]string{"run", "--target", "direct,iptables", "--rounds", "100", "--docker-proxy", "own"})
 	started := time.Now()
 	if err := cmd.ExecuteContext(ctx); err == nil {
 		t.Error("an interrupted run ended well")

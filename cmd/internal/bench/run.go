@@ -36,6 +36,7 @@ type runOptions struct {
 	format      string
 	out         string
 	verbose     bool
+	proxy       string
 }
 
 func newRunCommand(io *streams.Streams) *cobra.Command {
@@ -63,6 +64,7 @@ func newRunCommand(io *streams.Streams) *cobra.Command {
 	flags.StringVar(&o.baseline, "baseline", "iptables", "target that the table divides by")
 	flags.StringVarP(&o.format, "output", "o", "table", "table, wide or json")
 	flags.StringVar(&o.out, "out", "", "also save the JSON to this `file`")
+	flags.StringVar(&o.proxy, "docker-proxy", "auto", "Docker's userland proxy: auto (installed, or built by Go into the user's cache), own (an equivalent), or a path")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "say what is being built")
 	cmd.MarkFlagsMutuallyExclusive("quick", "full")
 	return cmd
@@ -93,8 +95,9 @@ func (o *runOptions) run(cmd *cobra.Command, io *streams.Streams) error {
 		return err
 	}
 	defer generator.Close()
+	options := target.Options{Proxy: chooseProxy(cmd.Context(), o.proxy, plan.Targets, log)}
 	progress.begin(plan.Duration())
-	rep, err := run.Run(cmd.Context(), run.Config{Plan: plan, Generator: generator, Log: log, Progress: progress.show})
+	rep, err := run.Run(cmd.Context(), run.Config{Plan: plan, Options: options, Generator: generator, Log: log, Progress: progress.show})
 	progress.end()
 	if rep == nil {
 		return err

@@ -23,6 +23,7 @@ const fairShare = 0.9
 // Config is what a runner needs.
 type Config struct {
 	Plan      Plan
+	Options   target.Options
 	Generator *traffic.Generator
 	Log       *slog.Logger
 	// Progress is told before each round; nil is allowed.
@@ -80,7 +81,7 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 func (r *runner) build(ctx context.Context) error {
 	for _, m := range r.Plan.Targets {
 		r.Log.Debug("build target", "target", m.Name)
-		site, err := m.Make(ctx)
+		site, err := m.Make(ctx, r.Options)
 		if err != nil {
 			return err
 		}
@@ -141,6 +142,9 @@ func (r *runner) turns(c cell) ([]*turn, error) {
 			continue
 		}
 		if err != nil {
+			return nil, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
+		}
+		if err := site.Pin(cpus); err != nil {
 			return nil, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
 		}
 		t := &turn{order: c.workload.Order(c.scenario), peer: path.Peer}

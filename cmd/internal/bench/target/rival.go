@@ -26,6 +26,7 @@ type manner int
 const (
 	translates manner = iota
 	routes
+	proxies // it has nothing but published ports
 )
 
 // hosted is a site with a host between the remote and the containers.
@@ -38,9 +39,10 @@ type hosted struct {
 }
 
 // rival makes the maker of a site out of a rivals.Target that is made but not set up.
-func rival(name string, how manner, make func() (rivals.Target, error)) func(context.Context) (Site, error) {
-	return func(ctx context.Context) (Site, error) {
-		inner, err := make()
+func rival(name string, how manner, make func(Options) (rivals.Target, error)) func(context.Context, Options) (Site, error) {
+	return func(ctx context.Context, o Options) (Site, error) {
+		o = o.withDefaults()
+		inner, err := make(o)
 		if err != nil {
 			return nil, fmt.Errorf("build target %s: %w", name, err)
 		}
@@ -48,7 +50,7 @@ func rival(name string, how manner, make func() (rivals.Target, error)) func(con
 		if err != nil {
 			return nil, fmt.Errorf("build target %s: %w", name, err)
 		}
-		h := &hosted{name: name, manner: how, topo: topo, target: inner, spec: rivals.CommonSpec()}
+		h := &hosted{name: name, manner: how, topo: topo, target: inner, spec: o.Spec}
 		if err := h.target.Setup(ctx, topo, h.spec); err != nil {
 			return nil, errors.Join(fmt.Errorf("build target %s: %w", name, err), h.Close())
 		}
@@ -56,10 +58,10 @@ func rival(name string, how manner, make func() (rivals.Target, error)) func(con
 	}
 }
 
-// iptables is Docker as it comes: its userland proxy runs, though no traffic of these scenarios goes through it.
-func iptables(backend rivals.Backend) func() (rivals.Target, error) {
-	return func() (rivals.Target, error) {
-		return rivals.NewIptables(rivals.IptablesConfig{Backend: backend, UserlandProxy: true})
+// iptables is Docker as it comes, with its userland proxy for what the rules leave to it.
+func iptables(backend rivals.Backend) func(Options) (rivals.Target, error) {
+	return func(o Options) (rivals.Target, error) {
+		return rivals.NewIptables(rivals.IptablesConfig{Backend: backend, UserlandProxy: true, Proxy: o.Proxy})
 	}
 }
 
@@ -80,8 +82,12 @@ func (h *hosted) Path(s Scenario, proto string, f rivals.Family) (Path, error) {
 		inner, neighbour = c1.IP6, c2.IP6
 		remote, outer = h.topo.Remote6, h.topo.Host6
 	}
-	switch s {
-	case Masquerade:
+	switch {
+	case s.place() != "":
+		return h.published(c1, s.place(), proto, f)
+	case h.manner == proxies:
+		return Path{}, ErrNoPath
+	case s == Masquerade:
 		path := Path{Client: h.target.Container(server), Server: h.topo.Remote, Peer: outer}
 		path.Listen = netip.AddrPortFrom(remote, port)
 		path.Dial = path.Listen
@@ -89,16 +95,13 @@ func (h *hosted) Path(s Scenario, proto string, f rivals.Family) (Path, error) {
 			path.Peer = inner
 		}
 		return path, nil
-	case ContainerToContainer:
+	case s == ContainerToContainer:
 		path := Path{Client: h.target.Container(client), Server: h.target.Container(server), Peer: neighbour}
 		path.Listen = netip.AddrPortFrom(inner, port)
 		path.Dial = path.Listen
 		return path, nil
 	}
-	if s.place() == "" {
-		return Path{}, ErrNoPath
-	}
-	return h.published(c1, s.place(), proto, f)
+	return Path{}, ErrNoPath
 }
 
 func (h *hosted) published(c rivals.Container, from rivals.Place, proto string, f rivals.Family) (Path, error) {
@@ -126,6 +129,8 @@ func (h *hosted) published(c rivals.Container, from rivals.Place, proto string, 
 }
 
 func (h *hosted) Proof(ctx context.Context) (string, error) { return h.target.Proof(ctx) }
+
+func (h *hosted) Pin(cpus []int) error { return rivals.PinHelpers(h.target, cpus) }
 
 func (h *hosted) Namespaces() []*netlab.Namespace {
 	return []*netlab.Namespace{h.topo.Host, h.topo.Remote, h.target.Container(server), h.target.Container(client)}

@@ -92,6 +92,9 @@ func (s Scenario) About() string {
 	return ""
 }
 
+// ErrUnavailable is returned by makers of targets that this kernel or this machine cannot have; the error says why.
+var ErrUnavailable = errors.New("not available here")
+
 // ErrNoPath is returned by a site that does not have the scenario.
 var ErrNoPath = errors.New("the target has no such path")
 
@@ -112,9 +115,29 @@ type Site interface {
 	// Proof tells by which counters the traffic is known to have taken the way that the target stands for, and fails
 	// when they say that it did not.
 	Proof(ctx context.Context) (string, error)
+	// Pin has what forwards in user space run on certain CPUs, those of client and server.
+	Pin(cpus []int) error
 	// Namespaces are those whose interfaces and settings belong into the report.
 	Namespaces() []*netlab.Namespace
 	Close() error
+}
+
+// Options say what the targets are to be made of.
+type Options struct {
+	// Spec is set up on each target; empty stands for rivals.CommonSpec.
+	Spec rivals.Spec
+	// Proxy is Docker's userland proxy; empty stands for rivals.OwnProxy.
+	Proxy rivals.ProxyProgram
+}
+
+func (o Options) withDefaults() Options {
+	if len(o.Spec.Networks) == 0 {
+		o.Spec = rivals.CommonSpec()
+	}
+	if len(o.Proxy.Command) == 0 {
+		o.Proxy = rivals.OwnProxy()
+	}
+	return o
 }
 
 // Maker is one line of the list of targets.
@@ -123,8 +146,11 @@ type Maker struct {
 	About string
 	// Extra targets take part only when they are asked for by name.
 	Extra bool
-	// Make builds the site. A site that it could not finish it has taken down.
-	Make func(ctx context.Context) (Site, error)
+	// Proxied targets run the program that Options.Proxy names.
+	Proxied bool
+	// Make builds the site. A site that it could not finish it has taken down. It returns ErrUnavailable for what
+	// cannot be had here.
+	Make func(ctx context.Context, o Options) (Site, error)
 }
 
 // All lists the targets in the order of reports. To add one, write its rivals.Target and a line here.
@@ -132,27 +158,31 @@ func All() []Maker {
 	return []Maker{
 		{
 			Name: "vethway", About: "vethway: the vethwayd beside this program, or in PATH",
-			Make: rival("vethway", translates, func() (rivals.Target, error) { return rivals.NewVethway(rivals.VethwayConfig{}) }),
+			Make: rival("vethway", translates, func(Options) (rivals.Target, error) { return rivals.NewVethway(rivals.VethwayConfig{}) }),
 		},
 		{
-			Name: "iptables", About: "Docker's rule set on iptables-nft",
+			Name: "iptables", About: "Docker's rule set on iptables-nft", Proxied: true,
 			Make: rival("iptables", translates, iptables(rivals.NFT)),
 		},
 		{
-			Name: "iptables-legacy", About: "Docker's rule set on iptables-legacy", Extra: true,
+			Name: "iptables-legacy", About: "Docker's rule set on iptables-legacy", Extra: true, Proxied: true,
 			Make: rival("iptables-legacy", translates, iptables(rivals.Legacy)),
 		},
 		{
 			Name: "nftables", About: "the same in nftables, with a map in place of a rule for each port",
-			Make: rival("nftables", translates, func() (rivals.Target, error) { return rivals.NewNftables(), nil }),
+			Make: rival("nftables", translates, func(Options) (rivals.Target, error) { return rivals.NewNftables(), nil }),
+		},
+		{
+			Name: "docker-proxy", About: "Docker's userland proxy and no rules: published ports alone", Extra: true, Proxied: true,
+			Make: rival("docker-proxy", proxies, func(o Options) (rivals.Target, error) { return rivals.NewDockerProxy(o.Proxy) }),
 		},
 		{
 			Name: "routing", About: "plain routing: no NAT, no filter",
-			Make: rival("routing", routes, func() (rivals.Target, error) { return rivals.NewRouting(), nil }),
+			Make: rival("routing", routes, func(Options) (rivals.Target, error) { return rivals.NewRouting(), nil }),
 		},
 		{
 			Name: "direct", About: "one veth pair with no host in between: the machine's limit",
-			Make: rival("direct", routes, func() (rivals.Target, error) { return rivals.NewDirect(), nil }),
+			Make: rival("direct", routes, func(Options) (rivals.Target, error) { return rivals.NewDirect(), nil }),
 		},
 	}
 }

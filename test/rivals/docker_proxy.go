@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rivals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vethway/vethway/test/netlab"
+)
+
+// DockerProxy is Docker with --iptables=false: published ports are served by
+// the userland proxy alone, one process for each port and family. Whatever a
+// client connects to, the container sees its gateway.
+type DockerProxy struct {
+	site
+	program ProxyProgram
+	proxies map[Port]proxyProcesses
+}
+
+// NewDockerProxy makes the target; nothing happens before Setup.
+func NewDockerProxy(program ProxyProgram) (*DockerProxy, error) {
+	if len(program.Command) == 0 {
+		return nil, errors.New("make docker-proxy target: no program given")
+	}
+	return &DockerProxy{program: program, proxies: map[Port]proxyProcesses{}}, nil
+}
+
+// Name is "docker-proxy".
+func (t *DockerProxy) Name() string { return "docker-proxy" }
+
+// Setup makes networks and containers, and starts proxies.
+func (t *DockerProxy) Setup(ctx context.Context, topo *netlab.Topology, spec Spec) error {
+	if err := t.setUp(ctx, topo, spec); err != nil {
+		return fmt.Errorf("set up %s: %w", t.Name(), err)
+	}
+	return nil
+}
+
+func (t *DockerProxy) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) error {
+	if err := t.setup(topo, spec); err != nil {
+		return err
+	}
+	if err := t.bridgeNetfilter("0"); err != nil {
+		return err
+	}
+	for _, n := range spec.Networks {
+		for _, c := range n.Containers {
+			for _, p := range c.Publish {
+				if err := t.Publish(ctx, c.Name, p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Publish starts the proxies of one port.
+func (t *DockerProxy) Publish(ctx context.Context, container string, p Port) error {
+	_, c, err := t.spec.Container(container)
+	if err != nil {
+		return err
+	}
+	if t.proxies[p] != nil {
+		return fmt.Errorf("publish %s of %s: the port is already allocated", p, container)
+	}
+	x, err := startProxies(ctx, t.topo.Host, t.program, c, p)
+	if err != nil {
+		return fmt.Errorf("publish %s of %s: %w", p, container, err)
+	}
+	t.proxies[p] = x
+	return nil
+}
+
+// Unpublish ends them.
+func (t *DockerProxy) Unpublish(_ context.Context, _ string, p Port) error {
+	t.proxies[p].close()
+	delete(t.proxies, p)
+	return nil
+}
+
+// Reach is the host's address.
+func (t *DockerProxy) Reach(_ string, p Port, f Family) (netip.AddrPort, error) {
+	return t.hostReach(p, f)
+}
+
+// Access is by the host's addresses.
+func (t *DockerProxy) Access(from Place, container string, p Port, f Family) (Access, error) {
+	a, err := t.hostAccess(from, container, p, f)
+	a.Peer = t.gateway(container, f)
+	return a, err
+}
+
+// Helpers are the proxies.
+func (t *DockerProxy) Helpers() (pids []int) {
+	for _, x := range t.proxies {
+		pids = append(pids, x.processes()...)
+	}
+	return pids
+}
+
+// Close ends proxies, and removes containers and bridges.
+func (t *DockerProxy) Close() error {
+	for p, x := range t.proxies {
+		x.close()
+		delete(t.proxies, p)
+	}
+	return t.site.Close()
+}
+
+// Proof shows that the proxies worked, and that the host neither routed nor
+// tracked anything.
+func (t *DockerProxy) Proof(context.Context) (string, error) {
+	proof, err := t.prove()
+	if err != nil {
+		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
+	}
+	return proof, nil
+}
+
+func (t *DockerProxy) prove() (string, error) {
+	tracked, err := conntrackCount(t.topo.Host)
+	if err != nil {
+		return "", err
+	}
+	forwarded, err := forwardedPackets(t.topo.Host)
+	if err != nil {
+		return "", err
+	}
+	spent, err := helperTime(t.Helpers())
+	if err != nil {
+		return "", err
+	}
+	if tracked != 0 || forwarded != 0 {
+		return "", fmt.Errorf("the host forwarded %d packets and tracks %d flows", forwarded, tracked)
+	}
+	if spent == 0 {
+		return "", errors.New("no proxy has run")
+	}
+	return fmt.Sprintf("%v of CPU time spent by the proxies; no packet forwarded, no flow tracked; %s", spent, t.program.About), nil
+}
