@@ -77,12 +77,7 @@ func describeHost(ns *netlab.Namespace, into map[string]string) {
 }
 
 func offloads(ns *netlab.Namespace, device string) (state string, off []string, err error) {
-	err = ns.Do(func() error {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("make socket: %w", err)
-		}
-		defer unix.Close(fd)
+	err = withSocket(ns, func(fd int) error {
 		var states []string
 		for _, f := range features() {
 			on, err := ethtoolFlag(fd, device, f.command)
@@ -100,18 +95,60 @@ func offloads(ns *netlab.Namespace, device string) (state string, off []string, 
 	return state, off, err
 }
 
-// ethtoolFlag makes the ioctl of the kernel's struct ethtool_value, for which x/sys has no wrapper.
+// GRO tells whether a device puts together what it receives.
+func GRO(ns *netlab.Namespace, device string) (on bool, err error) {
+	err = withSocket(ns, func(fd int) error {
+		if on, err = ethtoolFlag(fd, device, unix.ETHTOOL_GGRO); err != nil {
+			return fmt.Errorf("ask for gro of %s in %s: %w", device, ns, err)
+		}
+		return nil
+	})
+	return on, err
+}
+
+// SetGRO turns that on or off.
+func SetGRO(ns *netlab.Namespace, device string, on bool) error {
+	return withSocket(ns, func(fd int) error {
+		value := ethtoolValue{command: unix.ETHTOOL_SGRO}
+		if on {
+			value.data = 1
+		}
+		if err := ethtool(fd, device, &value); err != nil {
+			return fmt.Errorf("set gro of %s in %s: %w", device, ns, err)
+		}
+		return nil
+	})
+}
+
+func withSocket(ns *netlab.Namespace, f func(fd int) error) error {
+	return ns.Do(func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("make socket: %w", err)
+		}
+		defer unix.Close(fd)
+		return f(fd)
+	})
+}
+
+// ethtoolValue is the kernel's struct ethtool_value, for which x/sys has no wrapper.
+type ethtoolValue struct{ command, data uint32 }
+
 func ethtoolFlag(fd int, device string, command uint32) (bool, error) {
-	value := struct{ command, data uint32 }{command: command}
+	value := ethtoolValue{command: command}
+	err := ethtool(fd, device, &value)
+	return value.data != 0, err
+}
+
+func ethtool(fd int, device string, value *ethtoolValue) error {
 	request := struct {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer
 		_    [16]byte
-	}{data: unsafe.Pointer(&value)}
+	}{data: unsafe.Pointer(value)}
 	copy(request.name[:unix.IFNAMSIZ-1], device)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
-	if errno != 0 {
-		return false, errno
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
+		return errno
 	}
-	return value.data != 0, nil
+	return nil
 }
