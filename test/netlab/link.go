@@ -23,6 +23,10 @@ type Link struct {
 	MTU    int
 	Up     bool
 
+	// The largest packets that it may be given to cut up, and that it may put
+	// together.
+	GSOMax, GROMax uint32
+
 	RxPackets, TxPackets uint64
 }
 
@@ -64,6 +68,7 @@ func newLink(l netlink.Link) Link {
 	link := Link{
 		Name: a.Name, Kind: l.Type(), Index: a.Index, Peer: a.ParentIndex, Master: a.MasterIndex,
 		MAC: a.HardwareAddr, MTU: a.MTU, Up: a.Flags&net.FlagUp != 0,
+		GSOMax: a.GSOMaxSize, GROMax: a.GROMaxSize,
 	}
 	if a.Statistics != nil {
 		link.RxPackets, link.TxPackets = a.Statistics.RxPackets, a.Statistics.TxPackets

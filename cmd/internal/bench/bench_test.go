@@ -53,7 +53,7 @@ func TestRunFromEndToEnd(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &printed); err != nil {
 		t.Fatalf("the output is not JSON: %v\n%s", err, out)
 	}
-	const scenarios, workloads, families, targets = 3, 5, 2, 2
+	const scenarios, workloads, families, targets = 3, 7, 2, 2
 	if got, want := len(printed.Results), scenarios*workloads*families*targets; got != want {
 		t.Errorf("%d results, want %d", got, want)
 	}

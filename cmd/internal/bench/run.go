@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,9 +17,7 @@ import (
 	"github.com/vethway/vethway/cmd/internal/bench/run"
 	"github.com/vethway/vethway/cmd/internal/bench/target"
 	"github.com/vethway/vethway/cmd/internal/bench/traffic"
-	"github.com/vethway/vethway/cmd/internal/bench/workload"
 	"github.com/vethway/vethway/cmd/internal/cli/streams"
-	"github.com/vethway/vethway/test/rivals"
 )
 
 type runOptions struct {
@@ -45,16 +43,21 @@ func newRunCommand(io *streams.Streams) *cobra.Command {
 		Use:   "run",
 		Short: "Build the targets, send traffic through them in turn and report",
 		Args:  cobra.NoArgs,
+		Long: `Build the targets, send traffic through them in turn and report.
+
+Without flags a selection of scenarios and workloads is measured that says most of
+what there is to say, in about half an hour. --scenario, --workload, --family and
+--cpus measure what they name instead, every combination of it.`,
 		Example: `  vethway-bench run --quick
   vethway-bench run --scenario published --workload rr,crr --family 4,6 --cpus 1,2
   vethway-bench run --out result.json`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, io) },
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.quick, "quick", false, "5 short rounds: about two minutes")
-	flags.BoolVar(&o.full, "full", false, "both families, pinned and unpinned, samples of a second: more than an hour")
-	flags.StringSliceVar(&o.scenarios, "scenario", nil, "scenarios to measure (default those that `list` marks)")
-	flags.StringSliceVar(&o.workloads, "workload", nil, "workloads to measure (default those that `list` marks)")
+	flags.BoolVar(&o.quick, "quick", false, "the essential lines in 5 short rounds: about two minutes")
+	flags.BoolVar(&o.full, "full", false, "all workloads, both families, pinned and unpinned: hours")
+	flags.StringSliceVar(&o.scenarios, "scenario", nil, "scenarios to measure, with all `list`-marked workloads unless some are named")
+	flags.StringSliceVar(&o.workloads, "workload", nil, "workloads to measure, in all `list`-marked scenarios unless some are named")
 	flags.StringSliceVar(&o.targets, "target", nil, "targets to compare (default those that `list` marks)")
 	flags.IntSliceVar(&o.families, "family", []int{4}, "address families: 4, 6")
 	flags.IntSliceVar(&o.cpus, "cpus", []int{1}, "CPUs that client and server get together: 1 is the cost of the way, 2 what a user sees")
@@ -122,65 +125,19 @@ func (o *runOptions) deliver(rep *report.Report, io *streams.Streams) error {
 }
 
 func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
-	o.preset(cmd)
-	plan := run.Plan{CPUs: o.cpus, Rounds: o.rounds, Sample: o.sample, Warmup: o.warmup}
+	blocks := o.preset(cmd)
+	plan := run.Plan{Rounds: o.rounds, Sample: o.sample, Warmup: o.warmup}
 	var err error
-	if plan.Scenarios, err = chooseScenarios(o.scenarios); err != nil {
-		return run.Plan{}, err
+	if named(cmd) {
+		plan.Cells, err = o.chosen()
+	} else {
+		plan.Cells, err = cells(blocks, runtime.NumCPU())
 	}
-	if plan.Workloads, err = workload.Choose(o.workloads); err != nil {
+	if err != nil {
 		return run.Plan{}, err
 	}
 	if plan.Targets, err = target.Choose(o.targets); err != nil {
 		return run.Plan{}, err
 	}
-	for _, family := range o.families {
-		if family != 4 && family != 6 {
-			return run.Plan{}, fmt.Errorf("no address family %d: use 4 or 6", family)
-		}
-		plan.Families = append(plan.Families, rivals.Family(family))
-	}
 	return plan, nil
-}
-
-// preset fills in what --quick and --full stand for; a flag given by hand wins.
-func (o *runOptions) preset(cmd *cobra.Command) {
-	set := func(flag string, apply func()) {
-		if !cmd.Flags().Changed(flag) {
-			apply()
-		}
-	}
-	if o.quick {
-		set("rounds", func() { o.rounds = 5 })
-		set("sample", func() { o.sample = 300 * time.Millisecond })
-		set("warmup", func() { o.warmup = 60 * time.Millisecond })
-	}
-	if o.full {
-		set("family", func() { o.families = []int{4, 6} })
-		set("cpus", func() { o.cpus = []int{1, 2} })
-		set("sample", func() { o.sample = time.Second })
-	}
-}
-
-func chooseScenarios(names []string) ([]target.Scenario, error) {
-	if len(names) == 0 {
-		return target.DefaultScenarios(), nil
-	}
-	var chosen, known []target.Scenario
-	known = target.Scenarios()
-	for _, s := range known {
-		if slices.Contains(names, string(s)) {
-			chosen = append(chosen, s)
-		}
-	}
-	for _, name := range names {
-		if !slices.Contains(known, target.Scenario(name)) {
-			var all []string
-			for _, s := range known {
-				all = append(all, string(s))
-			}
-			return nil, fmt.Errorf("no scenario %q: use %s", name, strings.Join(all, ", "))
-		}
-	}
-	return chosen, nil
 }

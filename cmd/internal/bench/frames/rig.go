@@ -152,6 +152,8 @@ func (r *Rig) prepare(w way) error {
 type Sample struct {
 	Sent, Arrived uint64
 	Seconds       float64
+	// Busy is how much CPU time the sending thread had, the softirqs on top of it included.
+	Busy float64
 }
 
 // Run sends for as long as it is told to, and counts after the warm-up.
@@ -164,11 +166,11 @@ func (r *Rig) Run(ctx context.Context, warmup, duration time.Duration) (s Sample
 		if err != nil {
 			return err
 		}
-		began := time.Now()
+		began, busy := time.Now(), threadTime()
 		if err := r.sendFor(ctx, duration); err != nil {
 			return err
 		}
-		s.Seconds = time.Since(began).Seconds()
+		s.Seconds, s.Busy = time.Since(began).Seconds(), (threadTime() - busy).Seconds()
 		if s.Sent, s.Arrived, err = r.read(); err != nil {
 			return err
 		}
@@ -248,6 +250,15 @@ func (r *Rig) onCPU(f func() error) error {
 		defer func() { err = errors.Join(err, unix.SchedSetaffinity(0, &before)) }()
 		return f()
 	})
+}
+
+// threadTime is what the thread has been billed; nothing where the kernel does not tell.
+func threadTime() time.Duration {
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_THREAD, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func (r *Rig) onClose(f func() error) { r.closers = append(r.closers, f) }

@@ -70,6 +70,21 @@ func TestSummarizeOne(t *testing.T) {
 	}
 }
 
+// Whatever other programs take of the CPU, what a second of CPU time carries stays the same.
+func TestEfficiency(t *testing.T) {
+	r := []Result{
+		{Target: "a", CPUs: 1, Samples: []Sample{{Value: 50, Seconds: 1, OwnSeconds: 0.5}, {Value: 100, Seconds: 1, OwnSeconds: 1}}},
+		{Target: "b", CPUs: 1, Samples: []Sample{{Value: 50, Seconds: 1, OwnSeconds: 1}, {Value: 10, Seconds: 1, OwnSeconds: 0.2}}},
+	}
+	Summarize(r)
+	if got := r[0].Efficiency["b"]; got.Median != 2 || got.Rounds != 2 || r[0].Ratio["b"] != 5.5 {
+		t.Errorf("efficiency %+v, ratio %v", got, r[0].Ratio)
+	}
+	if r[0].Share != 0.75 || r[1].Share != 0.6 {
+		t.Errorf("shares %v and %v", r[0].Share, r[1].Share)
+	}
+}
+
 // What was written is read as it was.
 func TestWriteAndLoad(t *testing.T) {
 	r := example()
@@ -113,7 +128,7 @@ func TestTheShapeOfTheJSON(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &shape); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"cpus", "family", "max", "median", "min", "ratio", "samples", "scenario", "spread", "target", "unit", "workload"}
+	want := []string{"cpu_share", "cpus", "family", "max", "median", "min", "ratio", "samples", "scenario", "spread", "target", "unit", "workload"}
 	if got := slices.Sorted(maps.Keys(shape.Results[0])); !slices.Equal(got, want) {
 		t.Errorf("a result has %v, want %v", got, want)
 	}

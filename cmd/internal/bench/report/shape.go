@@ -34,6 +34,11 @@ type Result struct {
 	// Ratio is the median of the quotients of the rounds, by baseline; Spread tells how sure it is.
 	Ratio  map[string]float64        `json:"ratio"`
 	Spread map[string]stats.Interval `json:"spread,omitempty"`
+	// Efficiency is the same ratio of what one second of CPU time carries: on one CPU it is that of the rates, but for what
+	// other programs have taken of the CPU meanwhile.
+	Efficiency map[string]stats.Interval `json:"efficiency,omitempty"`
+	// Share is the part of the measured time that the traffic had a CPU for; only on one CPU does it say something.
+	Share float64 `json:"cpu_share,omitempty"`
 	// Cost is the CPU time, client and server included, that one event or one gigabyte took: the median of the samples.
 	Cost     float64 `json:"cost,omitempty"`
 	CostUnit string  `json:"cost_unit,omitempty"`

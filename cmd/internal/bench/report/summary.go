@@ -13,9 +13,10 @@ import (
 
 // Summarize works out medians, spreads and ratios of the results of one cell, whose samples are paired by their index.
 func Summarize(cell []Result) {
-	values := make([][]float64, len(cell))
+	values, carried := make([][]float64, len(cell)), make([][]float64, len(cell))
 	for i, result := range cell {
-		values[i] = pairable(result.Samples)
+		values[i] = pairable(result.Samples, func(s Sample) float64 { return s.Value })
+		carried[i] = pairable(result.Samples, carriedBySecond)
 	}
 	for i := range cell {
 		cell[i].summarize()
@@ -27,6 +28,12 @@ func Summarize(cell []Result) {
 			if ratios := stats.PairedRatios(values[i], values[j]); len(ratios) > 0 {
 				spread := stats.Spread(ratios)
 				cell[i].Ratio[baseline.Target], cell[i].Spread[baseline.Target] = spread.Median, spread
+			}
+			if ratios := stats.PairedRatios(carried[i], carried[j]); len(ratios) > 0 {
+				if cell[i].Efficiency == nil {
+					cell[i].Efficiency = make(map[string]stats.Interval)
+				}
+				cell[i].Efficiency[baseline.Target] = stats.Spread(ratios)
 			}
 		}
 	}
@@ -45,6 +52,10 @@ func (r *Result) summarize() {
 		h := new(stats.Histogram)
 		h.Add(r.Latency)
 		r.P50, r.P99, r.P999 = microseconds(h.Percentile(50)), microseconds(h.Percentile(99)), microseconds(h.Percentile(99.9))
+	}
+	r.Share = 0
+	if r.CPUs == 1 {
+		r.Share = CPUShare([]Result{*r})
 	}
 	unit, scale := "us", 1e6
 	if r.Unit == "Gbit/s" {
@@ -81,15 +92,23 @@ func good(samples []Sample) []float64 {
 }
 
 // pairable keeps a place for failed samples, so that the rounds of two targets stay side by side.
-func pairable(samples []Sample) []float64 {
+func pairable(samples []Sample, value func(Sample) float64) []float64 {
 	values := make([]float64, len(samples))
 	for i, s := range samples {
-		values[i] = s.Value
+		values[i] = value(s)
 		if s.Error != "" {
 			values[i] = math.NaN()
 		}
 	}
 	return values
+}
+
+// carriedBySecond is how much one second of CPU time carried; NaN where nobody counted CPU time.
+func carriedBySecond(s Sample) float64 {
+	if s.OwnSeconds == 0 {
+		return math.NaN()
+	}
+	return s.Value * s.Seconds / s.OwnSeconds
 }
 
 // medianOf is empty where no sample has the value.

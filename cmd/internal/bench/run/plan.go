@@ -16,28 +16,27 @@ import (
 
 // Plan is what to measure, and how long.
 type Plan struct {
-	Scenarios []target.Scenario
-	Workloads []workload.Workload
-	Families  []rivals.Family
-	// CPUs are the numbers of processors that client and server get together.
-	CPUs    []int
+	Cells   []Cell
 	Targets []target.Maker
 
 	Rounds int
 	Sample time.Duration
 	Warmup time.Duration
+	// CrossCheck has iperf3 measure the streams too, if it is installed.
+	CrossCheck bool
 }
 
-// cell is one comparison: every target takes its turn in it, round by round.
-type cell struct {
-	scenario target.Scenario
-	workload workload.Workload
-	family   rivals.Family
-	cpus     int
+// Cell is one comparison: every target takes its turn in it, round by round.
+type Cell struct {
+	Scenario target.Scenario
+	Workload workload.Workload
+	Family   rivals.Family
+	// CPUs is the number of processors that client and server get together.
+	CPUs int
 }
 
-func (c cell) String() string {
-	return fmt.Sprintf("%s %s %s on %s", c.scenario, c.workload.Name, c.family, cpuWords(c.cpus))
+func (c Cell) String() string {
+	return fmt.Sprintf("%s %s %s on %s", c.Scenario, c.Workload.Name, c.Family, cpuWords(c.CPUs))
 }
 
 func cpuWords(n int) string {
@@ -47,9 +46,26 @@ func cpuWords(n int) string {
 	return fmt.Sprintf("%d CPUs", n)
 }
 
+// Cross lists every combination that makes sense.
+func Cross(scenarios []target.Scenario, workloads []workload.Workload, families []rivals.Family, cpus []int) []Cell {
+	var cells []Cell
+	for _, n := range cpus {
+		for _, family := range families {
+			for _, scenario := range scenarios {
+				for _, w := range workloads {
+					if w.Fits(scenario, n) {
+						cells = append(cells, Cell{scenario, w, family, n})
+					}
+				}
+			}
+		}
+	}
+	return cells
+}
+
 func (p Plan) validate() error {
 	switch {
-	case len(p.Scenarios) == 0, len(p.Workloads) == 0, len(p.Families) == 0, len(p.CPUs) == 0, len(p.Targets) == 0:
+	case len(p.Cells) == 0, len(p.Targets) == 0:
 		return errors.New("plan a benchmark: nothing to measure")
 	case p.Rounds < 1:
 		return fmt.Errorf("plan a benchmark: %d rounds: at least one is needed", p.Rounds)
@@ -60,33 +76,19 @@ func (p Plan) validate() error {
 	if err != nil {
 		return fmt.Errorf("plan a benchmark: %w", err)
 	}
-	for _, n := range p.CPUs {
-		if n < 1 || n > len(allowed) {
-			return fmt.Errorf("plan a benchmark: %s asked for, this process may use %d", cpuWords(n), len(allowed))
+	for _, c := range p.Cells {
+		if c.CPUs < 1 || c.CPUs > len(allowed) {
+			return fmt.Errorf("plan a benchmark: %s asked for, this process may use %d", cpuWords(c.CPUs), len(allowed))
 		}
 	}
 	return nil
-}
-
-func (p Plan) cells() []cell {
-	var cells []cell
-	for _, cpus := range p.CPUs {
-		for _, family := range p.Families {
-			for _, scenario := range p.Scenarios {
-				for _, w := range p.Workloads {
-					cells = append(cells, cell{scenario, w, family, cpus})
-				}
-			}
-		}
-	}
-	return cells
 }
 
 // Duration estimates how long the plan takes.
 func (p Plan) Duration() time.Duration {
 	// Threads, connections and the reading of clocks, as seen on a small virtual machine.
 	const overhead = 15 * time.Millisecond
-	samples := len(p.cells()) * len(p.Targets) * p.Rounds
+	samples := len(p.Cells) * len(p.Targets) * p.Rounds
 	return time.Duration(samples) * (p.Sample + p.Warmup + overhead)
 }
 
@@ -100,4 +102,18 @@ func processors(n int) ([]int, error) {
 		return nil, fmt.Errorf("%s asked for, this process may use %d", cpuWords(n), len(allowed))
 	}
 	return allowed[len(allowed)-n:], nil
+}
+
+// order is whose turn it is in a round. Whoever goes first may find the caches and the clock of the CPU in another state
+// than who goes second, so the row begins one further each round, and every other round runs backwards: over all rounds
+// each target has had each place, and each neighbour before it and behind it.
+func order(targets, round int) []int {
+	row := make([]int, targets)
+	for i := range row {
+		row[i] = (i + round) % targets
+		if round%2 == 1 {
+			row[i] = (round - i + targets*round) % targets
+		}
+	}
+	return row
 }

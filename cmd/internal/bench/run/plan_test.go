@@ -15,7 +15,7 @@ import (
 
 func examplePlan(t *testing.T) Plan {
 	t.Helper()
-	workloads, err := workload.Choose([]string{"rr", "udp"})
+	workloads, err := workload.Choose([]string{"rr", "limit"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,27 +23,26 @@ func examplePlan(t *testing.T) Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Plan{
-		Scenarios: []target.Scenario{target.Published, target.ContainerToContainer},
-		Workloads: workloads, Families: []rivals.Family{rivals.IPv4, rivals.IPv6}, CPUs: []int{1}, Targets: targets,
-		Rounds: 5, Sample: 85 * time.Millisecond,
-	}
+	cells := Cross([]target.Scenario{target.Published, target.Host}, workloads, []rivals.Family{rivals.IPv4, rivals.IPv6}, []int{1, 2})
+	return Plan{Cells: cells, Targets: targets, Rounds: 5, Sample: 85 * time.Millisecond}
 }
 
-func TestCells(t *testing.T) {
+// The forwarding limit needs a veth to send on, and one CPU.
+func TestCross(t *testing.T) {
 	plan := examplePlan(t)
 	var got []string
-	for _, c := range plan.cells() {
+	for _, c := range plan.Cells {
 		got = append(got, c.String())
 	}
 	want := []string{
-		"published rr ipv4 on 1 CPU", "published udp ipv4 on 1 CPU", "c2c rr ipv4 on 1 CPU", "c2c udp ipv4 on 1 CPU",
-		"published rr ipv6 on 1 CPU", "published udp ipv6 on 1 CPU", "c2c rr ipv6 on 1 CPU", "c2c udp ipv6 on 1 CPU",
+		"published rr ipv4 on 1 CPU", "published limit ipv4 on 1 CPU", "host rr ipv4 on 1 CPU",
+		"published rr ipv6 on 1 CPU", "published limit ipv6 on 1 CPU", "host rr ipv6 on 1 CPU",
+		"published rr ipv4 on 2 CPUs", "host rr ipv4 on 2 CPUs", "published rr ipv6 on 2 CPUs", "host rr ipv6 on 2 CPUs",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("cells:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if got, want := plan.Duration(), 8*5*100*time.Millisecond; got != want {
+	if got, want := plan.Duration(), 10*5*100*time.Millisecond; got != want {
 		t.Errorf("Duration = %v, want %v", got, want)
 	}
 }
@@ -56,11 +55,12 @@ func TestValidate(t *testing.T) {
 		change func(*Plan)
 		want   string
 	}{
-		"no workload": {func(p *Plan) { p.Workloads = nil }, "nothing to measure"},
-		"no rounds":   {func(p *Plan) { p.Rounds = 0 }, "0 rounds: at least one is needed"},
-		"no time":     {func(p *Plan) { p.Sample = 0 }, "out of range"},
-		"no CPU":      {func(p *Plan) { p.CPUs = []int{0} }, "0 CPUs asked for"},
-		"many CPUs":   {func(p *Plan) { p.CPUs = []int{1, 4096} }, "4096 CPUs asked for"},
+		"no cell":    {func(p *Plan) { p.Cells = nil }, "nothing to measure"},
+		"no rounds":  {func(p *Plan) { p.Rounds = 0 }, "0 rounds: at least one is needed"},
+		"no time":    {func(p *Plan) { p.Sample = 0 }, "out of range"},
+		"no CPU":     {func(p *Plan) { p.Cells[0].CPUs = 0 }, "0 CPUs asked for"},
+		"many CPUs":  {func(p *Plan) { p.Cells[1].CPUs = 4096 }, "4096 CPUs asked for"},
+		"no targets": {func(p *Plan) { p.Targets = nil }, "nothing to measure"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := examplePlan(t)
@@ -70,4 +70,46 @@ func TestValidate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Nobody has an advantage by the order: over twice as many rounds as there are targets each has every place equally
+// often, and comes as often before another as behind it.
+func TestOrder(t *testing.T) {
+	for targets := 1; targets <= 7; targets++ {
+		places := make(map[[2]int]int)
+		before := make(map[[2]int]int)
+		rounds := 2 * targets
+		for round := range rounds {
+			row := order(targets, round)
+			if sorted := slices.Sorted(slices.Values(row)); !slices.Equal(sorted, span(targets)) {
+				t.Fatalf("round %d of %d targets: %v", round, targets, row)
+			}
+			for place, who := range row {
+				places[[2]int{who, place}]++
+				for _, later := range row[place+1:] {
+					before[[2]int{who, later}]++
+				}
+			}
+		}
+		for who := range targets {
+			for place := range targets {
+				if got := places[[2]int{who, place}]; got != 2 {
+					t.Errorf("%d targets: target %d has place %d in %d rounds", targets, who, place, got)
+				}
+			}
+			for other := range targets {
+				if got := before[[2]int{who, other}]; who != other && got != rounds/2 {
+					t.Errorf("%d targets: target %d goes before %d in %d of %d rounds", targets, who, other, got, rounds)
+				}
+			}
+		}
+	}
+}
+
+func span(n int) []int {
+	var all []int
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
 }

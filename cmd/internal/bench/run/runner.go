@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/vethway/vethway/cmd/internal/bench/machine"
@@ -42,6 +41,7 @@ type Progress struct {
 type runner struct {
 	Config
 	sites []target.Site
+	clock clock
 }
 
 // Run carries out the plan and returns what was measured. Single samples may fail: the report says so, and the error is
@@ -66,8 +66,9 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 	}
 	rep := &report.Report{Machine: facts}
 	var errs []error
-	for i, c := range cfg.Plan.cells() {
-		results, err := r.measure(ctx, c, i)
+	r.clock = newClock(cfg.Plan.Duration())
+	for i, c := range cfg.Plan.Cells {
+		results, err := r.measure(ctx, c, r.sites, func(round int) { r.show(c, i, round) })
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("benchmark stopped: %w", context.Cause(ctx))
 		}
@@ -75,13 +76,32 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 		rep.Results = append(rep.Results, results...)
 	}
 	rep.Machine.Targets, err = r.describe(ctx)
+	rep.Machine.Differences = machine.Differences(rep.Machine.Targets)
+	for _, d := range rep.Machine.Differences {
+		r.Log.Warn("targets differ", "how", d)
+	}
 	return rep, errors.Join(append(errs, err)...)
+}
+
+func (r *runner) show(c Cell, number, round int) {
+	if r.Progress == nil {
+		return
+	}
+	done := (float64(number) + float64(round)/float64(r.Plan.Rounds)) / float64(len(r.Plan.Cells))
+	r.Progress(Progress{
+		Cell: c.String(), Number: number + 1, All: len(r.Plan.Cells), Round: round + 1, Rounds: r.Plan.Rounds,
+		Left: r.clock.left(done, time.Now()),
+	})
 }
 
 func (r *runner) build(ctx context.Context) error {
 	for _, m := range r.Plan.Targets {
 		r.Log.Debug("build target", "target", m.Name)
 		site, err := m.Make(ctx, r.Options)
+		if errors.Is(err, target.ErrUnavailable) {
+			r.Log.Warn("target left out", "target", m.Name, "why", err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -90,96 +110,32 @@ func (r *runner) build(ctx context.Context) error {
 	return nil
 }
 
-// measure fills one cell: A B C A B C ..., so that whatever disturbs the machine for a while disturbs all alike.
-func (r *runner) measure(ctx context.Context, c cell, number int) ([]report.Result, error) {
-	turns, err := r.turns(c)
+// measure fills one cell, round by round, so that whatever disturbs the machine for a while disturbs all targets alike.
+func (r *runner) measure(ctx context.Context, c Cell, sites []target.Site, progress func(round int)) (_ []report.Result, err error) {
+	turns, err := r.turns(ctx, c, sites)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, closeTurns(turns)) }()
 	for round := range r.Plan.Rounds {
-		if r.Progress != nil {
-			done := float64(number) + float64(round)/float64(r.Plan.Rounds)
-			cells := len(r.Plan.cells())
-			left := float64(r.Plan.Duration()) * (1 - done/float64(cells))
-			r.Progress(Progress{
-				Cell: c.String(), Number: number + 1, All: cells, Round: round + 1, Rounds: r.Plan.Rounds, Left: time.Duration(left),
-			})
-		}
-		for _, t := range turns {
+		progress(round)
+		for _, i := range order(len(turns), round) {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			t.result.Samples = append(t.result.Samples, r.sample(ctx, c, t))
+			turns[i].result.Samples = append(turns[i].result.Samples, r.sample(ctx, c, turns[i]))
 		}
 	}
 	var results []report.Result
 	for _, t := range turns {
 		results = append(results, t.result)
 	}
-	if share := report.CPUShare(results); c.cpus == 1 && share < fairShare {
+	if share := report.CPUShare(results); c.CPUs == 1 && share < fairShare {
 		r.Log.Warn("other programs took part of the CPU", "cell", c.String(), "left", fmt.Sprintf("%.0f%%", 100*share))
 	}
 	report.Summarize(results)
 	return results, report.Failures(results)
 }
-
-// turn is one target within a cell.
-type turn struct {
-	order  traffic.Order
-	peer   netip.Addr
-	result report.Result
-}
-
-func (r *runner) turns(c cell) ([]*turn, error) {
-	cpus, err := processors(c.cpus)
-	if err != nil {
-		return nil, err
-	}
-	var turns []*turn
-	for _, site := range r.sites {
-		path, err := site.Path(c.scenario, c.workload.Proto, c.family)
-		if errors.Is(err, target.ErrNoPath) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
-		}
-		if err := site.Pin(cpus); err != nil {
-			return nil, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
-		}
-		t := &turn{order: c.workload.Order(c.scenario), peer: path.Peer}
-		t.order.CPUs = cpus
-		t.order.ClientNS, t.order.ServerNS = path.Client.Path(), path.Server.Path()
-		t.order.Listen, t.order.Dial = path.Listen, path.Dial
-		t.order.Warmup, t.order.Duration = r.Plan.Warmup, r.Plan.Sample
-		t.result = report.Result{
-			Scenario: string(c.scenario), Workload: c.workload.Name, Family: int(c.family), CPUs: c.cpus,
-			Target: site.Name(), Unit: c.workload.Unit,
-		}
-		turns = append(turns, t)
-	}
-	return turns, nil
-}
-
-func (r *runner) sample(ctx context.Context, c cell, t *turn) report.Sample {
-	reply, err := r.Generator.Do(ctx, t.order)
-	if err == nil && t.peer.IsValid() && reply.Peer.Addr() != t.peer {
-		err = fmt.Errorf("the server saw %s where %s was due: the traffic took another path", reply.Peer.Addr(), t.peer)
-	}
-	if err != nil {
-		if ctx.Err() == nil {
-			r.Log.Warn("sample failed", "cell", c.String(), "target", t.result.Target, "error", err)
-		}
-		return report.Sample{Error: err.Error()}
-	}
-	return report.Sample{
-		Value: reply.Rate * c.workload.Scale, Seconds: reply.Seconds, CPUSeconds: reply.Busy, OwnSeconds: reply.Own,
-		Lost: reply.Lost, P50: microseconds(reply.P50), P99: microseconds(reply.P99), P999: microseconds(reply.P999),
-		Latency: reply.Latency,
-	}
-}
-
-func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
 // describe asks the targets, after the traffic, for the proof of its path and for the state that it met.
 func (r *runner) describe(ctx context.Context) (map[string]report.Setting, error) {

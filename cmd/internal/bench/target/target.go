@@ -117,7 +117,9 @@ type Site interface {
 	Proof(ctx context.Context) (string, error)
 	// Pin has what forwards in user space run on certain CPUs, those of client and server.
 	Pin(cpus []int) error
-	// Namespaces are those whose interfaces and settings belong into the report.
+	// Forget has the target forget all flows.
+	Forget(ctx context.Context) error
+	// Namespaces are those whose interfaces and settings belong into the report, the host's first.
 	Namespaces() []*netlab.Namespace
 	Close() error
 }

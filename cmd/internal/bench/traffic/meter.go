@@ -19,6 +19,7 @@ const ticksPerSecond = 100
 
 // meter counts one flow after its warm-up, on the thread that does the work, so that nobody has to be woken to stop it.
 type meter struct {
+	flow         int
 	base         time.Time
 	warmup, stop time.Duration
 	cpus         []int // empty: somebody else's meter takes the CPU times
@@ -31,7 +32,7 @@ type meter struct {
 }
 
 func newMeter(order Order, flow int) *meter {
-	m := &meter{warmup: order.Warmup, stop: order.Warmup + order.Duration, latency: new(stats.Histogram)}
+	m := &meter{flow: flow, warmup: order.Warmup, stop: order.Warmup + order.Duration, latency: new(stats.Histogram)}
 	if flow == 0 {
 		m.cpus = order.CPUs
 	}
@@ -52,8 +53,7 @@ func (m *meter) addAt(n int, now time.Duration) (over bool) {
 		if now < m.stop {
 			return false
 		}
-		m.end = now
-		m.readCPU(func(busy, own float64) { m.busy, m.own = busy-m.busy, own-m.own })
+		m.cut(now)
 		return true
 	}
 	if now >= m.warmup {
@@ -63,6 +63,15 @@ func (m *meter) addAt(n int, now time.Duration) (over bool) {
 		m.stop = m.start + m.stop - m.warmup
 	}
 	return false
+}
+
+// cut ends the counting, before its time if need be.
+func (m *meter) cut(now time.Duration) {
+	if !m.counting {
+		return
+	}
+	m.end = now
+	m.readCPU(func(busy, own float64) { m.busy, m.own = busy-m.busy, own-m.own })
 }
 
 func (m *meter) seconds() float64 { return (m.end - m.start).Seconds() }

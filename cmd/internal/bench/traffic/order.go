@@ -28,6 +28,8 @@ const (
 	ConnectRequestClose Kind = "crr"
 	// Datagrams is a flood of small UDP packets, counted where they are received.
 	Datagrams Kind = "udp"
+	// NewFlows sends a datagram there and one back, from another source port each time.
+	NewFlows Kind = "udp-new"
 )
 
 // Order asks the generator for one sample.
@@ -78,16 +80,18 @@ type Reply struct {
 	Error string `json:"error,omitempty"`
 }
 
+func (o Order) datagrams() bool { return o.Kind == Datagrams || o.Kind == NewFlows }
+
 func (o Order) validate() error {
 	switch o.Kind {
-	case Stream, RequestResponse, ConnectRequestClose, Datagrams:
+	case Stream, RequestResponse, ConnectRequestClose, Datagrams, NewFlows:
 	default:
 		return fmt.Errorf("unknown kind of traffic %q", o.Kind)
 	}
 	switch {
 	case o.Flows < 1:
 		return fmt.Errorf("%d flows: at least one is needed", o.Flows)
-	case o.Size < 1 || o.Kind == Datagrams && o.Size > maxDatagram:
+	case o.Size < 1 || o.datagrams() && o.Size > maxDatagram:
 		return fmt.Errorf("a size of %d bytes is out of range", o.Size)
 	case len(o.CPUs) == 0:
 		return fmt.Errorf("no CPU to run on")

@@ -50,7 +50,7 @@ func Run(order Order) (Reply, error) {
 
 func (s *sample) run() error {
 	kind := unix.SOCK_STREAM
-	if s.order.Kind == Datagrams {
+	if s.order.datagrams() {
 		kind = unix.SOCK_DGRAM
 	}
 	var listener socket
@@ -94,6 +94,8 @@ func (s *sample) roles() (server func(socket, *meter) error, client func(*endpoi
 		return s.answer, s.ask
 	case ConnectRequestClose:
 		return s.answerOnce, s.askOnce
+	case NewFlows:
+		return s.answerAnew, s.askAnew
 	default:
 		return s.collect, s.flood
 	}

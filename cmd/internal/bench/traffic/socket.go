@@ -34,7 +34,7 @@ type endpoint struct {
 
 func newEndpoint(name netip.AddrPort) endpoint {
 	ep := endpoint{name: name, family: unix.AF_INET6, length: unix.SizeofSockaddrInet6}
-	port := name.Port()>>8 | name.Port()<<8 // network byte order; this benchmark runs on little-endian machines
+	port := swap(name.Port())
 	if name.Addr().Is4() {
 		ep.family, ep.length = unix.AF_INET, unix.SizeofSockaddrInet4
 		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&ep.raw))
@@ -79,6 +79,21 @@ func (s socket) prepare(kind int) error {
 	return nil
 }
 
+// verify asks a TCP socket which congestion control it has: an accepted one has it from its listener.
+func (s socket) verify() error {
+	var name [16]byte
+	length := uint32(len(name))
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(s), unix.IPPROTO_TCP, unix.TCP_CONGESTION,
+		uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&length)), 0)
+	if errno != 0 {
+		return fmt.Errorf("ask for the congestion control: %w", errno)
+	}
+	if got := unix.ByteSliceToString(name[:]); got != CongestionControl {
+		return fmt.Errorf("a connection has the congestion control %s instead of %s", got, CongestionControl)
+	}
+	return nil
+}
+
 func setOption[T any](s socket, level, name int, value *T) error {
 	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(s), uintptr(level), uintptr(name),
 		uintptr(unsafe.Pointer(value)), unsafe.Sizeof(*value), 0)
@@ -99,15 +114,25 @@ func listen(at netip.AddrPort, kind int) (socket, error) {
 		s.close()
 		return -1, fmt.Errorf("set SO_REUSEADDR: %w", err)
 	}
-	_, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(s), uintptr(unsafe.Pointer(&ep.raw)), ep.length)
-	if errno == 0 && kind == unix.SOCK_STREAM {
-		_, _, errno = unix.RawSyscall(unix.SYS_LISTEN, uintptr(s), backlog, 0)
-	}
-	if errno != 0 {
+	if err := s.bind(&ep); err != nil {
 		s.close()
-		return -1, fmt.Errorf("listen on %s: %w", at, errno)
+		return -1, err
+	}
+	if kind == unix.SOCK_STREAM {
+		if _, _, errno := unix.RawSyscall(unix.SYS_LISTEN, uintptr(s), backlog, 0); errno != 0 {
+			s.close()
+			return -1, fmt.Errorf("listen on %s: %w", at, errno)
+		}
 	}
 	return s, nil
+}
+
+func (s socket) bind(ep *endpoint) error {
+	_, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(s), uintptr(unsafe.Pointer(&ep.raw)), ep.length)
+	if errno != 0 {
+		return fmt.Errorf("bind to %s: %w", ep.name, errno)
+	}
+	return nil
 }
 
 func dial(to *endpoint, kind int) (socket, error) {

@@ -34,6 +34,9 @@ func (s *sample) acceptFirst(listener socket) (socket, error) {
 		return -1, err
 	}
 	peer, err := conn.peer()
+	if err == nil {
+		err = conn.verify()
+	}
 	if err != nil {
 		conn.close()
 		return -1, err

@@ -91,6 +91,8 @@ func TestEveryKindOfTraffic(t *testing.T) {
 		{Kind: traffic.ConnectRequestClose, Flows: 2, Size: 1},
 		{Kind: traffic.Datagrams, Flows: 1, Size: 64},
 		{Kind: traffic.Datagrams, Flows: 2, Size: 64},
+		{Kind: traffic.NewFlows, Flows: 1, Size: 1},
+		{Kind: traffic.NewFlows, Flows: 3, Size: 64},
 	} {
 		for family, addrs := range map[int][2]string{4: {"192.0.2.1", "192.0.2.2"}, 6: {"2001:db8::1", "2001:db8::2"}} {
 			for _, used := range [][]int{cpus[len(cpus)-1:], cpus} {
@@ -115,6 +117,24 @@ func TestEveryKindOfTraffic(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// Every flow is a new one, so there are no more of them than source ports: the sample ends when these are used up.
+func TestNewFlowsAreNew(t *testing.T) {
+	behaviour.NeedRoot(t)
+	g := startGenerator(t)
+	client, server := pair(t)
+	reply, err := g.Do(t.Context(), traffic.Order{
+		Kind: traffic.NewFlows, Flows: 1, Size: 1, CPUs: []int{0}, ClientNS: client.Path(), ServerNS: server.Path(),
+		Listen: netip.MustParseAddrPort("192.0.2.2:5001"), Dial: netip.MustParseAddrPort("192.0.2.2:5001"),
+		Duration: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply.Count < 60000 || reply.Count > 64512 || reply.Rate <= 0 {
+		t.Errorf("%d flows, %.0f in a second", reply.Count, reply.Rate)
 	}
 }
 

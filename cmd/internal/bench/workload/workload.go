@@ -28,6 +28,10 @@ type Workload struct {
 	Scale float64
 	// Extra workloads take part only when they are asked for by name.
 	Extra bool
+	// Generated workloads are not carried out by the traffic generator but by package frames.
+	Generated bool
+	// Fresh workloads make new flows: what the target remembers of old ones has to be forgotten before.
+	Fresh bool
 
 	kind      traffic.Kind
 	flows     int
@@ -42,10 +46,22 @@ func All() []Workload {
 		event("rr", "request and response of one byte over an open connection", "transactions/s", traffic.RequestResponse),
 		event("crr", "connect, request, response, close", "connections/s", traffic.ConnectRequestClose),
 		event("udp", "64-byte UDP datagrams, counted where they arrive", "packets/s", traffic.Datagrams),
+		event("udp-new", "a UDP datagram and its answer from a new port each time", "flows/s", traffic.NewFlows),
+		limit(),
+		stream("stream-in-2", 2, false),
+		stream("stream-out-2", 2, true),
 		stream("stream-in-4", 4, false),
 		stream("stream-out-4", 4, true),
 		stream("stream-in-16", 16, false),
 		stream("stream-out-16", 16, true),
+	}
+}
+
+// limit is what a target forwards when nothing else takes the CPU's time.
+func limit() Workload {
+	return Workload{
+		Name: "limit", About: "generated 64-byte UDP frames, counted where they arrive", Proto: "udp", Unit: "packets/s",
+		Scale: 1, Generated: true,
 	}
 }
 
@@ -63,10 +79,28 @@ func stream(name string, flows int, out bool) Workload {
 
 func event(name, about, unit string, kind traffic.Kind) Workload {
 	proto := "tcp"
-	if kind == traffic.Datagrams {
+	if kind == traffic.Datagrams || kind == traffic.NewFlows {
 		proto = "udp"
 	}
-	return Workload{Name: name, About: about, Proto: proto, Unit: unit, Scale: 1, kind: kind, flows: 1}
+	fresh := kind == traffic.ConnectRequestClose || kind == traffic.NewFlows
+	return Workload{Name: name, About: about, Proto: proto, Unit: unit, Scale: 1, Fresh: fresh, kind: kind, flows: 1}
+}
+
+// Fits says whether the workload can be had in a scenario and with so many CPUs. Generated frames need a veth of the
+// client's to go out of, and are sent, carried and counted by one CPU.
+func (w Workload) Fits(s target.Scenario, cpus int) bool {
+	if !w.Generated {
+		return true
+	}
+	return cpus == 1 && s != target.Host && s != target.Loopback
+}
+
+// Streams says how many TCP streams the workload is, and whether they come out of the container; none of other workloads.
+func (w Workload) Streams() (streams int, out bool) {
+	if w.kind != traffic.Stream {
+		return 0, false
+	}
+	return w.flows, w.outOfHost
 }
 
 // Order turns the workload into an order to the traffic generator, without addresses and times.
@@ -75,7 +109,7 @@ func (w Workload) Order(s target.Scenario) traffic.Order {
 	switch w.kind {
 	case traffic.Stream:
 		size = streamWrite
-	case traffic.Datagrams:
+	case traffic.Datagrams, traffic.NewFlows:
 		size = datagramLength
 	}
 	// "Out" is seen from the container: it is the server of a published port, and the client of the outside world.

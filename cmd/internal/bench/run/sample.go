@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/vethway/vethway/cmd/internal/bench/frames"
+	"github.com/vethway/vethway/cmd/internal/bench/report"
+	"github.com/vethway/vethway/cmd/internal/bench/target"
+	"github.com/vethway/vethway/cmd/internal/bench/traffic"
+)
+
+// Sources of generated frames. A few dozen flows stay in every cache, as the one flow of other workloads does.
+const generatedFlows = 64
+
+// turn is one target within a cell.
+type turn struct {
+	site   target.Site
+	order  traffic.Order
+	peer   netip.Addr
+	rig    *frames.Rig // of generated workloads
+	result report.Result
+}
+
+func (r *runner) turns(ctx context.Context, c Cell, sites []target.Site) (_ []*turn, err error) {
+	cpus, err := processors(c.CPUs)
+	if err != nil {
+		return nil, err
+	}
+	var turns []*turn
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeTurns(turns))
+		}
+	}()
+	for _, site := range sites {
+		path, err := site.Path(c.Scenario, c.Workload.Proto, c.Family)
+		if errors.Is(err, target.ErrNoPath) {
+			continue
+		}
+		if err != nil {
+			return turns, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
+		}
+		if err := site.Pin(cpus); err != nil {
+			return turns, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
+		}
+		t := &turn{site: site, peer: path.Peer, order: c.Workload.Order(c.Scenario)}
+		t.order.CPUs = cpus
+		t.order.ClientNS, t.order.ServerNS = path.Client.Path(), path.Server.Path()
+		t.order.Listen, t.order.Dial = path.Listen, path.Dial
+		t.order.Warmup, t.order.Duration = r.Plan.Warmup, r.Plan.Sample
+		t.result = report.Result{
+			Scenario: string(c.Scenario), Workload: c.Workload.Name, Family: int(c.Family), CPUs: c.CPUs,
+			Target: site.Name(), Unit: c.Workload.Unit,
+		}
+		turns = append(turns, t)
+		if !c.Workload.Generated {
+			continue
+		}
+		t.rig, err = frames.New(ctx, frames.Config{
+			Client: path.Client, Server: path.Server, Others: site.Namespaces(), Dial: path.Dial, Flows: generatedFlows, CPU: cpus[0],
+		})
+		if err != nil {
+			return turns, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
+		}
+	}
+	return turns, nil
+}
+
+func closeTurns(turns []*turn) error {
+	var errs []error
+	for _, t := range turns {
+		if t.rig != nil {
+			errs = append(errs, t.rig.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *runner) sample(ctx context.Context, c Cell, t *turn) report.Sample {
+	s, err := r.take(ctx, c, t)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.Log.Warn("sample failed", "cell", c.String(), "target", t.result.Target, "error", err)
+		}
+		return report.Sample{Error: err.Error()}
+	}
+	return s
+}
+
+func (r *runner) take(ctx context.Context, c Cell, t *turn) (report.Sample, error) {
+	if c.Workload.Fresh {
+		if err := t.site.Forget(ctx); err != nil {
+			return report.Sample{}, err
+		}
+	}
+	if t.rig != nil {
+		return r.generate(ctx, t)
+	}
+	reply, err := r.Generator.Do(ctx, t.order)
+	if err != nil {
+		return report.Sample{}, err
+	}
+	if t.peer.IsValid() && reply.Peer.Addr() != t.peer {
+		return report.Sample{}, fmt.Errorf("the server saw %s where %s was due: the traffic took another path", reply.Peer.Addr(), t.peer)
+	}
+	return report.Sample{
+		Value: reply.Rate * c.Workload.Scale, Seconds: reply.Seconds, CPUSeconds: reply.Busy, OwnSeconds: reply.Own,
+		Lost: reply.Lost, P50: microseconds(reply.P50), P99: microseconds(reply.P99), P999: microseconds(reply.P999),
+		Latency: reply.Latency,
+	}, nil
+}
+
+// generate is a sample of generated frames. One CPU does everything there is, so the time is the CPU's.
+func (r *runner) generate(ctx context.Context, t *turn) (report.Sample, error) {
+	got, err := t.rig.Run(ctx, r.Plan.Warmup, r.Plan.Sample)
+	if err != nil {
+		return report.Sample{}, err
+	}
+	s := report.Sample{
+		Value: float64(got.Arrived) / got.Seconds, Seconds: got.Seconds, CPUSeconds: got.Busy, OwnSeconds: got.Busy,
+	}
+	if got.Sent > got.Arrived {
+		s.Lost = 1 - float64(got.Arrived)/float64(got.Sent)
+	}
+	return s, nil
+}
+
+func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
