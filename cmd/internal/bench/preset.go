@@ -80,9 +80,26 @@ func cells(blocks []block, cpus int) ([]run.Cell, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, run.Cross([]target.Scenario{b.scenario}, workloads, []rivals.Family{b.family}, []int{b.cpus})...)
+		for _, c := range run.Cross([]target.Scenario{b.scenario}, workloads, []rivals.Family{b.family}, []int{b.cpus}) {
+			if !isLocal(b.scenario) {
+				c.Without = []string{dockerProxy}
+			}
+			list = append(list, c)
+		}
 	}
 	return list, nil
+}
+
+// dockerProxy takes part in presets where Docker's users meet it: on the way from the host itself and back to it.
+const dockerProxy = "docker-proxy"
+
+func isLocal(s target.Scenario) bool {
+	return s == target.Host || s == target.Loopback || s == target.Hairpin
+}
+
+// presetTargets are those that are not extra, and docker-proxy.
+func presetTargets() []target.Maker {
+	return slices.DeleteFunc(target.All(), func(m target.Maker) bool { return m.Extra && m.Name != dockerProxy })
 }
 
 // preset fills in what --quick and --full stand for; a flag given by hand wins.

@@ -139,5 +139,8 @@ func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	if plan.Targets, err = target.Choose(o.targets); err != nil {
 		return run.Plan{}, err
 	}
+	if len(o.targets) == 0 && !named(cmd) {
+		plan.Targets = presetTargets()
+	}
 	return plan, nil
 }

@@ -53,7 +53,7 @@ type Result struct {
 type Sample struct {
 	Value float64 `json:"value"`
 	// CPUSeconds is what the CPUs in use were busy for while the sample was counted, OwnSeconds the traffic generator's
-	// part of it, softirqs on top of its threads included.
+	// part of it, softirqs on top of its threads included; zero where a process of the target's forwarded too.
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds"`
 	OwnSeconds float64 `json:"own_cpu_seconds"`

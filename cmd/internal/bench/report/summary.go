@@ -140,8 +140,10 @@ func CPUShare(cell []Result) float64 {
 	var own, all float64
 	for _, result := range cell {
 		for _, s := range result.Samples {
-			own += s.OwnSeconds
-			all += s.Seconds
+			if s.OwnSeconds > 0 {
+				own += s.OwnSeconds
+				all += s.Seconds
+			}
 		}
 	}
 	if all == 0 {

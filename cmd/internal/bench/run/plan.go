@@ -33,6 +33,8 @@ type Cell struct {
 	Family   rivals.Family
 	// CPUs is the number of processors that client and server get together.
 	CPUs int
+	// Without names targets that take no part in it.
+	Without []string
 }
 
 func (c Cell) String() string {
@@ -54,7 +56,7 @@ func Cross(scenarios []target.Scenario, workloads []workload.Workload, families 
 			for _, scenario := range scenarios {
 				for _, w := range workloads {
 					if w.Fits(scenario, n) {
-						cells = append(cells, Cell{scenario, w, family, n})
+						cells = append(cells, Cell{Scenario: scenario, Workload: w, Family: family, CPUs: n})
 					}
 				}
 			}
@@ -88,7 +90,10 @@ func (p Plan) validate() error {
 func (p Plan) Duration() time.Duration {
 	// Threads, connections and the reading of clocks, as seen on a small virtual machine.
 	const overhead = 15 * time.Millisecond
-	samples := len(p.Cells) * len(p.Targets) * p.Rounds
+	samples := 0
+	for _, c := range p.Cells {
+		samples += (len(p.Targets) - len(c.Without)) * p.Rounds
+	}
 	return time.Duration(samples) * (p.Sample + p.Warmup + overhead)
 }
 

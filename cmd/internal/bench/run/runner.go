@@ -41,7 +41,9 @@ type Progress struct {
 type runner struct {
 	Config
 	sites []target.Site
-	clock clock
+	// makers are those of the sites.
+	makers []target.Maker
+	clock  clock
 }
 
 // Run carries out the plan and returns what was measured. Single samples may fail: the report says so, and the error is
@@ -105,7 +107,7 @@ func (r *runner) build(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.sites = append(r.sites, site)
+		r.sites, r.makers = append(r.sites, site), append(r.makers, m)
 	}
 	return nil
 }
