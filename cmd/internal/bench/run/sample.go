@@ -21,10 +21,10 @@ const generatedFlows = 64
 
 // turn is one target within a cell.
 type turn struct {
-	site   target.Site
-	order  traffic.Order
-	peer   netip.Addr
-	rig    *frames.Rig // of generated workloads
+	site  target.Site
+	order traffic.Order
+	peer  netip.Addr
+	rig   *frames.Rig // of generated workloads
 	// helped is set where a process forwards: what the traffic generator was billed is not all then.
 	helped bool
 	result report.Result
