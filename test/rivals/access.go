@@ -119,26 +119,29 @@ func (s *site) containerAccess(from Place, container string, p Port, f Family) (
 
 // dockerAccess is Access as Docker gives it: with its userland proxy, or
 // without.
-func (s *site) dockerAccess(from Place, container string, p Port, f Family, userlandProxy bool) (Access, error) {
+func (s *site) dockerAccess(from Place, container string, p Port, f Family, proxy UserlandProxy) (Access, error) {
 	a, err := s.hostAccess(from, container, p, f)
 	if err != nil {
 		return Access{}, err
+	}
+	if proxy.RulesOnly && proxy.On && byProxy(from) {
+		return Access{}, fmt.Errorf("%s %s without its proxy: %w", from, container, ErrNoAccess)
 	}
 	gateway := s.gateway(container, f)
 	switch from {
 	case FromHost:
 		// Translated on the way out, with the source that it had by then. Only
 		// what goes without a proxy masquerades that.
-		if !userlandProxy {
+		if !proxy.On {
 			a.Peer = gateway
 		}
 	case FromLoopback:
-		if f == IPv6 && !userlandProxy {
+		if f == IPv6 && !proxy.On {
 			return Access{}, fmt.Errorf("::1 cannot be routed off the host: %w", ErrNoAccess)
 		}
 		a.Peer = gateway
 	case FromNeighbour:
-		if userlandProxy {
+		if proxy.On {
 			a.Peer = gateway
 		}
 	case FromSelf:
@@ -148,6 +151,11 @@ func (s *site) dockerAccess(from Place, container string, p Port, f Family, user
 		a.Peer = gateway
 	}
 	return a, nil
+}
+
+// byProxy tells the places that Docker leaves to its userland proxy.
+func byProxy(from Place) bool {
+	return from == FromLoopback || from == FromNeighbour || from == FromSelf
 }
 
 // gateway is the address of a container's gateway; it may be invalid.

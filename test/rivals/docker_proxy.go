@@ -16,8 +16,7 @@ import (
 // client connects to, the container sees its gateway.
 type DockerProxy struct {
 	site
-	program ProxyProgram
-	proxies map[Port]proxyProcesses
+	held held
 }
 
 // NewDockerProxy makes the target; nothing happens before Setup.
@@ -25,7 +24,7 @@ func NewDockerProxy(program ProxyProgram) (*DockerProxy, error) {
 	if len(program.Command) == 0 {
 		return nil, errors.New("make docker-proxy target: no program given")
 	}
-	return &DockerProxy{program: program, proxies: map[Port]proxyProcesses{}}, nil
+	return &DockerProxy{held: newHeld(UserlandProxy{On: true, Program: program})}, nil
 }
 
 // Name is "docker-proxy".
@@ -46,39 +45,24 @@ func (t *DockerProxy) setUp(ctx context.Context, topo *netlab.Topology, spec Spe
 	if err := t.bridgeNetfilter("0"); err != nil {
 		return err
 	}
-	for _, n := range spec.Networks {
-		for _, c := range n.Containers {
-			for _, p := range c.Publish {
-				if err := t.Publish(ctx, c.Name, p); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
+	return t.held.holdAll(ctx, topo.Host, spec)
 }
 
 // Publish starts the proxies of one port.
 func (t *DockerProxy) Publish(ctx context.Context, container string, p Port) error {
 	_, c, err := t.spec.Container(container)
-	if err != nil {
-		return err
+	if err == nil {
+		err = t.held.hold(ctx, t.topo.Host, c, p)
 	}
-	if t.proxies[p] != nil {
-		return fmt.Errorf("publish %s of %s: the port is already allocated", p, container)
-	}
-	x, err := startProxies(ctx, t.topo.Host, t.program, c, p)
 	if err != nil {
 		return fmt.Errorf("publish %s of %s: %w", p, container, err)
 	}
-	t.proxies[p] = x
 	return nil
 }
 
 // Unpublish ends them.
 func (t *DockerProxy) Unpublish(_ context.Context, _ string, p Port) error {
-	t.proxies[p].close()
-	delete(t.proxies, p)
+	t.held.release(p)
 	return nil
 }
 
@@ -95,19 +79,11 @@ func (t *DockerProxy) Access(from Place, container string, p Port, f Family) (Ac
 }
 
 // Helpers are the proxies.
-func (t *DockerProxy) Helpers() (pids []int) {
-	for _, x := range t.proxies {
-		pids = append(pids, x.processes()...)
-	}
-	return pids
-}
+func (t *DockerProxy) Helpers() []int { return t.held.processes() }
 
 // Close ends proxies, and removes containers and bridges.
 func (t *DockerProxy) Close() error {
-	for p, x := range t.proxies {
-		x.close()
-		delete(t.proxies, p)
-	}
+	t.held.releaseAll()
 	return t.site.Close()
 }
 
@@ -140,5 +116,5 @@ func (t *DockerProxy) prove() (string, error) {
 	if spent == 0 {
 		return "", errors.New("no proxy has run")
 	}
-	return fmt.Sprintf("%v of CPU time spent by the proxies; no packet forwarded, no flow tracked; %s", spent, t.program.About), nil
+	return fmt.Sprintf("%v of CPU time spent by the proxies; no packet forwarded, no flow tracked; %s", spent, t.held.proxy.Program.About), nil
 }

@@ -24,39 +24,29 @@ const (
 
 // IptablesConfig says which Docker it is.
 type IptablesConfig struct {
-	Backend Backend
-	// UserlandProxy is Docker's default: what iptables cannot do (the host by
-	// 127.0.0.1 and ::1, a container by its own or its neighbour's published
-	// port) goes through a proxy in user space. Without it, hairpin rules do
-	// most of that.
-	UserlandProxy bool
-	// Proxy is the program of the userland proxy. Without one an equivalent
-	// runs in this process.
-	Proxy ProxyProgram
+	Backend       Backend
+	UserlandProxy UserlandProxy
 }
 
 // Iptables is what Docker Engine 29 does with its iptables backend.
 type Iptables struct {
 	site
-	cfg     IptablesConfig
-	proxies map[Port]holder
+	cfg  IptablesConfig
+	held held
 }
-
-// holder is what holds a published port on the host.
-type holder interface{ close() }
 
 // NewIptables makes the target; nothing happens before Setup.
 func NewIptables(cfg IptablesConfig) (*Iptables, error) {
 	if cfg.Backend != NFT && cfg.Backend != Legacy {
 		return nil, fmt.Errorf("make iptables target: unknown backend %q", cfg.Backend)
 	}
-	return &Iptables{cfg: cfg, proxies: map[Port]holder{}}, nil
+	return &Iptables{cfg: cfg, held: newHeld(cfg.UserlandProxy)}, nil
 }
 
 // Name is iptables-nft or iptables-legacy, with -proxy when that is on.
 func (t *Iptables) Name() string {
 	name := "iptables-" + string(t.cfg.Backend)
-	if t.cfg.UserlandProxy {
+	if t.cfg.UserlandProxy.On {
 		name += "-proxy"
 	}
 	return name
@@ -77,7 +67,7 @@ func (t *Iptables) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) 
 	if err := errors.Join(t.forward(), t.bridgeNetfilter("1")); err != nil {
 		return err
 	}
-	if !t.cfg.UserlandProxy {
+	if !t.cfg.UserlandProxy.On {
 		if err := t.allowHairpin(); err != nil {
 			return err
 		}
@@ -88,33 +78,7 @@ func (t *Iptables) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) 
 			return err
 		}
 	}
-	for _, n := range spec.Networks {
-		for _, c := range n.Containers {
-			for _, p := range c.Publish {
-				if err := t.startProxy(ctx, c, p); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// allowHairpin is what Docker sets without the userland proxy: frames may go
-// back out of the port that they came in by (a container's own published
-// port), and 127.0.0.1 may be routed to a bridge.
-func (t *Iptables) allowHairpin() error {
-	for _, n := range t.spec.Networks {
-		if err := t.setHost("net.ipv4.conf."+bridgeName(n)+".route_localnet", "1"); err != nil {
-			return err
-		}
-		for _, c := range n.Containers {
-			if err := t.topo.Host.SetHairpin(vethName(c.Name), true); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return t.held.holdAll(ctx, topo.Host, spec)
 }
 
 // Publish adds the rules of one port, and its proxy.
@@ -139,12 +103,11 @@ func (t *Iptables) change(ctx context.Context, container string, p Port, add boo
 		return err
 	}
 	if add {
-		if err := t.startProxy(ctx, c, p); err != nil {
+		if err := t.held.hold(ctx, t.topo.Host, c, p); err != nil {
 			return err
 		}
-	} else if proxy := t.proxies[p]; proxy != nil {
-		proxy.close()
-		delete(t.proxies, p)
+	} else {
+		t.held.release(p)
 	}
 	for _, f := range []Family{IPv4, IPv6} {
 		if rules := t.portChange(n, c, p, f, add); rules != "" {
@@ -156,33 +119,8 @@ func (t *Iptables) change(ctx context.Context, container string, p Port, add boo
 	return nil
 }
 
-func (t *Iptables) startProxy(ctx context.Context, c Container, p Port) error {
-	if t.proxies[p] != nil {
-		return fmt.Errorf("port %s is already allocated", p)
-	}
-	var held holder
-	var err error
-	if t.cfg.UserlandProxy && len(t.cfg.Proxy.Command) > 0 {
-		held, err = startProxies(ctx, t.topo.Host, t.cfg.Proxy, c, p)
-	} else {
-		held, err = newProxy(ctx, t.topo.Host, c, p, t.cfg.UserlandProxy)
-	}
-	if err != nil {
-		return err
-	}
-	t.proxies[p] = held
-	return nil
-}
-
 // Helpers are the processes of the userland proxy.
-func (t *Iptables) Helpers() (pids []int) {
-	for _, held := range t.proxies {
-		if x, ok := held.(proxyProcesses); ok {
-			pids = append(pids, x.processes()...)
-		}
-	}
-	return pids
-}
+func (t *Iptables) Helpers() []int { return t.held.processes() }
 
 // Reach is the host's address.
 func (t *Iptables) Reach(_ string, p Port, f Family) (netip.AddrPort, error) {
@@ -196,10 +134,7 @@ func (t *Iptables) Access(from Place, container string, p Port, f Family) (Acces
 
 // Close removes rules, containers and bridges.
 func (t *Iptables) Close() error {
-	for p, proxy := range t.proxies {
-		proxy.close()
-		delete(t.proxies, p)
-	}
+	t.held.releaseAll()
 	return t.site.Close()
 }
 

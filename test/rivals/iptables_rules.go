@@ -70,7 +70,7 @@ func (t *Iptables) writeNAT(b *strings.Builder, f Family) {
 	b.WriteString("*nat\n:DOCKER -\n")
 	b.WriteString("-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n")
 	switch {
-	case !t.cfg.UserlandProxy:
+	case !t.cfg.UserlandProxy.On:
 		b.WriteString("-A OUTPUT -m addrtype --dst-type LOCAL -j DOCKER\n")
 	case f == IPv4:
 		b.WriteString("-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER\n")
@@ -81,14 +81,14 @@ func (t *Iptables) writeNAT(b *strings.Builder, f Family) {
 	slices.Reverse(networks) // inserted at the head, like the ports
 	for _, n := range networks {
 		br := bridgeName(n)
-		if !t.cfg.UserlandProxy {
+		if !t.cfg.UserlandProxy.On {
 			fmt.Fprintf(b, "-A POSTROUTING -o %s -m addrtype --src-type LOCAL -j MASQUERADE\n", br)
 		}
 		fmt.Fprintf(b, "-A POSTROUTING -s %s ! -o %s -j MASQUERADE\n", n.subnet(f), br)
 	}
 	t.eachPort(f, func(n Network, c Container, p Port) {
 		fmt.Fprintf(b, "-A %s\n", t.dnatRule(n, c, p, f))
-		if !t.cfg.UserlandProxy {
+		if !t.cfg.UserlandProxy.On {
 			fmt.Fprintf(b, "-A %s\n", selfRule(c, p, f))
 		}
 	})
@@ -111,7 +111,7 @@ func (t *Iptables) portChange(n Network, c Container, p Port, f Family, add bool
 	}
 	fmt.Fprintf(&b, "*filter\n%s %s\nCOMMIT\n", insert, acceptRule(n, c, p, f))
 	fmt.Fprintf(&b, "*nat\n%s %s\n", appendTo, t.dnatRule(n, c, p, f))
-	if !t.cfg.UserlandProxy {
+	if !t.cfg.UserlandProxy.On {
 		fmt.Fprintf(&b, "%s %s\n", appendTo, selfRule(c, p, f))
 	}
 	b.WriteString("COMMIT\n")
@@ -128,7 +128,7 @@ func (t *Iptables) dnatRule(n Network, c Container, p Port, f Family) string {
 	if p.HostIP.IsValid() && !p.HostIP.IsUnspecified() {
 		fmt.Fprintf(&match, " -d %s", p.HostIP)
 	}
-	if t.cfg.UserlandProxy {
+	if t.cfg.UserlandProxy.On {
 		fmt.Fprintf(&match, " ! -i %s", bridgeName(n))
 	}
 	to := netip.AddrPortFrom(c.addr(f), p.ContainerPort)

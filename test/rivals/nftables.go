@@ -21,11 +21,19 @@ const nftTable = "inet rival"
 // flow tables aside.
 type Nftables struct {
 	site
-	reserved map[Port]*proxy
+	held held
+}
+
+// NftablesConfig says what there is beside the rules.
+type NftablesConfig struct {
+	// RulesOnly leaves the sockets away that hold ports: see UserlandProxy.
+	RulesOnly bool
 }
 
 // NewNftables makes the target; nothing happens before Setup.
-func NewNftables() *Nftables { return &Nftables{reserved: map[Port]*proxy{}} }
+func NewNftables(cfg NftablesConfig) *Nftables {
+	return &Nftables{held: newHeld(UserlandProxy{RulesOnly: cfg.RulesOnly})}
+}
 
 // Name is "nftables".
 func (t *Nftables) Name() string { return "nftables" }
@@ -47,35 +55,14 @@ func (t *Nftables) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) 
 	if err := errors.Join(t.forward(), t.bridgeNetfilter("1")); err != nil {
 		return err
 	}
-	for _, n := range spec.Networks {
-		if err := t.setHost("net.ipv4.conf."+bridgeName(n)+".route_localnet", "1"); err != nil {
-			return err
-		}
-		for _, c := range n.Containers {
-			if err := topo.Host.SetHairpin(vethName(c.Name), true); err != nil {
-				return err
-			}
-			for _, p := range c.Publish {
-				if err := t.reserve(ctx, c, p); err != nil {
-					return err
-				}
-			}
-		}
+	if err := t.allowHairpin(); err != nil {
+		return err
+	}
+	if err := t.held.holdAll(ctx, topo.Host, spec); err != nil {
+		return err
 	}
 	t.onClose(func() error { return t.nft(context.WithoutCancel(ctx), "delete table "+nftTable+"\n") })
 	return t.nft(ctx, t.ruleset())
-}
-
-func (t *Nftables) reserve(ctx context.Context, c Container, p Port) error {
-	if t.reserved[p] != nil {
-		return fmt.Errorf("port %s is already allocated", p)
-	}
-	held, err := newProxy(ctx, t.topo.Host, c, p, false)
-	if err != nil {
-		return err
-	}
-	t.reserved[p] = held
-	return nil
 }
 
 func (t *Nftables) nft(ctx context.Context, script string) error {
@@ -173,12 +160,11 @@ func (t *Nftables) change(ctx context.Context, verb, container string, p Port) e
 		return err
 	}
 	if verb == "add" {
-		if err := t.reserve(ctx, c, p); err != nil {
+		if err := t.held.hold(ctx, t.topo.Host, c, p); err != nil {
 			return err
 		}
-	} else if held := t.reserved[p]; held != nil {
-		held.close()
-		delete(t.reserved, p)
+	} else {
+		t.held.release(p)
 	}
 	var b strings.Builder
 	for _, f := range []Family{IPv4, IPv6} {
@@ -196,15 +182,12 @@ func (t *Nftables) Reach(_ string, p Port, f Family) (netip.AddrPort, error) {
 
 // Access is by the host's addresses.
 func (t *Nftables) Access(from Place, container string, p Port, f Family) (Access, error) {
-	return t.dockerAccess(from, container, p, f, false)
+	return t.dockerAccess(from, container, p, f, t.held.proxy)
 }
 
 // Close removes rules, containers and bridges.
 func (t *Nftables) Close() error {
-	for p, held := range t.reserved {
-		held.close()
-		delete(t.reserved, p)
-	}
+	t.held.releaseAll()
 	return t.site.Close()
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ type proxy struct {
 	dial    func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
 	ctx     context.Context // ends with the proxy
 	cancel  context.CancelFunc
+	served  atomic.Uint64 // connections and datagrams
 	closers []io.Closer
 	wg      sync.WaitGroup
 }
@@ -131,6 +133,7 @@ func (x *proxy) acceptLoop(l *net.TCPListener, target netip.AddrPort) {
 		if err != nil {
 			continue
 		}
+		x.served.Add(1)
 		x.wg.Go(func() {
 			defer c.Close()
 			x.serve(c, target)
@@ -170,6 +173,7 @@ func (x *proxy) datagramLoop(front *netlab.Datagrams, target netip.AddrPort) {
 		if err != nil {
 			continue
 		}
+		x.served.Add(1)
 		mu.Lock()
 		backend := clients[client]
 		mu.Unlock()

@@ -85,7 +85,7 @@ func TestIptablesWithProxyProgram(t *testing.T) {
 	for name, program := range proxyPrograms(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			target := iptablesTarget(t, IptablesConfig{Backend: NFT, UserlandProxy: true, Proxy: program})
+			target := iptablesTarget(t, IptablesConfig{Backend: NFT, UserlandProxy: UserlandProxy{On: true, Program: program}})
 			l := setUp(t, target)
 			l.accesses()
 			if helpers := target.Helpers(); len(helpers) != 4 {

@@ -200,21 +200,48 @@ func TestIptables(t *testing.T) {
 	}
 }
 
+// userlandProxy is what hosts and containers see through Docker's proxy.
+func (l lab) userlandProxy() {
+	l.Helper()
+	l.sees("c1", "192.0.2.2:8080", "c1", "172.30.1.1")
+	l.sees("c2", "192.0.2.2:8080", "c1", "172.30.1.1")
+	l.sees("c2", "[2001:db8:2::2]:8080", "c1", "fd30:1::1")
+	l.sees("H", "127.0.0.1:8080", "c1", "172.30.1.1")
+	l.sees("H", "[::1]:8080", "c1", "fd30:1::1")
+	// Translated on the way out, with the source that it had by then.
+	l.sees("H", "192.0.2.2:8080", "c1", "192.0.2.2")
+}
+
 func TestIptablesUserlandProxy(t *testing.T) {
 	t.Parallel()
 	for _, backend := range []Backend{NFT, Legacy} {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
-			l := setUp(t, iptablesTarget(t, IptablesConfig{Backend: backend, UserlandProxy: true}))
+			l := setUp(t, iptablesTarget(t, IptablesConfig{Backend: backend, UserlandProxy: UserlandProxy{On: true}}))
 			l.outside()
-			l.sees("c1", "192.0.2.2:8080", "c1", "172.30.1.1")
-			l.sees("c2", "192.0.2.2:8080", "c1", "172.30.1.1")
-			l.sees("c2", "[2001:db8:2::2]:8080", "c1", "fd30:1::1")
-			l.sees("H", "127.0.0.1:8080", "c1", "172.30.1.1")
-			l.sees("H", "[::1]:8080", "c1", "fd30:1::1")
-			// Translated on the way out, with the source that it had by then.
-			l.sees("H", "192.0.2.2:8080", "c1", "192.0.2.2")
+			l.userlandProxy()
 			l.accesses()
+			l.proof()
+		})
+	}
+}
+
+func TestLinear(t *testing.T) {
+	behaviour.NeedRoot(t)
+	behaviour.NeedTool(t, "nft")
+	t.Parallel()
+	for name, on := range map[string]bool{"proxy": true, "hairpin": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := setUp(t, NewLinear(UserlandProxy{On: on}))
+			l.outside()
+			if on {
+				l.userlandProxy()
+				l.accesses()
+			} else {
+				l.hairpin()
+				l.accesses("loopback ipv6")
+			}
 			l.proof()
 		})
 	}
@@ -224,7 +251,7 @@ func TestNftables(t *testing.T) {
 	behaviour.NeedRoot(t)
 	behaviour.NeedTool(t, "nft")
 	t.Parallel()
-	l := setUp(t, NewNftables())
+	l := setUp(t, NewNftables(NftablesConfig{}))
 	l.outside()
 	l.hairpin()
 	l.accesses("loopback ipv6")
@@ -236,7 +263,8 @@ func TestPublish(t *testing.T) {
 	t.Parallel()
 	for name, make := range map[string]func(*testing.T) Target{
 		"iptables": func(t *testing.T) Target { return iptablesTarget(t, IptablesConfig{Backend: NFT}) },
-		"nftables": func(*testing.T) Target { return NewNftables() },
+		"linear":   func(*testing.T) Target { return NewLinear(UserlandProxy{}) },
+		"nftables": func(*testing.T) Target { return NewNftables(NftablesConfig{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -310,7 +338,7 @@ func TestReach(t *testing.T) {
 		want4  string
 		want6  string
 	}{
-		{NewNftables(), "192.0.2.2:8080", "[2001:db8:2::2]:8080"},
+		{NewNftables(NftablesConfig{}), "192.0.2.2:8080", "[2001:db8:2::2]:8080"},
 		{NewRouting(), "172.30.1.2:80", "[fd30:1::2]:80"},
 		{NewDirect(), "172.30.1.2:80", "[fd30:1::2]:80"},
 	} {

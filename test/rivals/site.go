@@ -139,6 +139,23 @@ func (s *site) bridgeNetfilter(value string) error {
 	)
 }
 
+// allowHairpin is what Docker sets without the userland proxy: frames may go
+// back out of the port that they came in by (a container's own published
+// port), and 127.0.0.1 may be routed to a bridge.
+func (s *site) allowHairpin() error {
+	for _, n := range s.spec.Networks {
+		if err := s.setHost("net.ipv4.conf."+bridgeName(n)+".route_localnet", "1"); err != nil {
+			return err
+		}
+		for _, c := range n.Containers {
+			if err := s.topo.Host.SetHairpin(vethName(c.Name), true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // hostReach is Reach for targets that translate.
 func (s *site) hostReach(p Port, f Family) (netip.AddrPort, error) {
 	addr := s.topo.Host4

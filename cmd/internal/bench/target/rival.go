@@ -61,7 +61,7 @@ func rival(name string, how manner, make func(Options) (rivals.Target, error)) f
 // iptables is Docker as it comes, with its userland proxy for what the rules leave to it.
 func iptables(backend rivals.Backend) func(Options) (rivals.Target, error) {
 	return func(o Options) (rivals.Target, error) {
-		return rivals.NewIptables(rivals.IptablesConfig{Backend: backend, UserlandProxy: true, Proxy: o.Proxy})
+		return rivals.NewIptables(rivals.IptablesConfig{Backend: backend, UserlandProxy: o.userlandProxy()})
 	}
 }
 

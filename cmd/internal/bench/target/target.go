@@ -130,6 +130,13 @@ type Options struct {
 	Spec rivals.Spec
 	// Proxy is Docker's userland proxy; empty stands for rivals.OwnProxy.
 	Proxy rivals.ProxyProgram
+	// RulesOnly leaves Docker's proxies away, and the sockets that hold ports: see rivals.UserlandProxy. Nothing answers
+	// by loopback or hairpin then.
+	RulesOnly bool
+}
+
+func (o Options) userlandProxy() rivals.UserlandProxy {
+	return rivals.UserlandProxy{On: true, Program: o.Proxy, RulesOnly: o.RulesOnly}
 }
 
 func (o Options) withDefaults() Options {
@@ -172,7 +179,13 @@ func All() []Maker {
 		},
 		{
 			Name: "nftables", About: "the same in nftables, with a map in place of a rule for each port",
-			Make: rival("nftables", translates, func(Options) (rivals.Target, error) { return rivals.NewNftables(), nil }),
+			Make: rival("nftables", translates, func(o Options) (rivals.Target, error) {
+				return rivals.NewNftables(rivals.NftablesConfig{RulesOnly: o.RulesOnly}), nil
+			}),
+		},
+		{
+			Name: "nftables-linear", About: "Docker's own rule set on nftables, with a rule for each port", Extra: true, Proxied: true,
+			Make: rival("nftables-linear", translates, func(o Options) (rivals.Target, error) { return rivals.NewLinear(o.userlandProxy()), nil }),
 		},
 		{
 			Name: "docker-proxy", About: "Docker's userland proxy and no rules: published ports alone", Extra: true, Proxied: true,
