@@ -101,6 +101,15 @@ conformance: ## NAT by the book: vethway, nf_nat and a router side by side (root
 	@sed -n '/conformance:begin/,/conformance:end/p' test/conformance/README.md
 	@.ci/own test
 
+# How long make fuzz takes, all targets together.
+FUZZTIME ?= 10m
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target, FUZZTIME=10m in all (root)
+	@.ci/root fuzz
+	@go run ./test/internal/fuzz -time $(FUZZTIME)
+	@.ci/own control maps test
+
 .PHONY: fmt
 fmt: ## format Go and C
 	@.ci/deps lint

@@ -138,21 +138,22 @@ func (s *storm) replace(int) error {
 	return s.renew(stormy[i], s.generations[i].Add(1))
 }
 
-func (s *storm) renew(name string, generation uint32) error {
-	c := s.containers[name]
+// renew gives a container's addresses to a new container.
+func (w *world) renew(name string, generation uint32) error {
+	c := w.containers[name]
 	var veth bpf.VethwayVethValue
-	if err := s.Veths.Lookup(c.ifindex, &veth); err != nil {
+	if err := w.Veths.Lookup(c.ifindex, &veth); err != nil {
 		return err
 	}
 	veth.Generation = generation
-	err := errors.Join(s.Generations.Put(c.slot, generation), s.Veths.Put(c.ifindex, veth))
+	err := errors.Join(w.Generations.Put(c.slot, generation), w.Veths.Put(c.ifindex, veth))
 	for _, a := range []bpf.VethwayAddr{toAddr(c.addr4), toAddr(c.addr6)} {
 		var e bpf.VethwayEndpointValue
-		if err := s.Endpoints.Lookup(a, &e); err != nil {
+		if err := w.Endpoints.Lookup(a, &e); err != nil {
 			return err
 		}
 		e.Generation = generation
-		err = errors.Join(err, s.Endpoints.Put(a, e))
+		err = errors.Join(err, w.Endpoints.Put(a, e))
 	}
 	return err
 }

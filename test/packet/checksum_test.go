@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/netip"
 	"slices"
 )
@@ -33,6 +34,14 @@ func pseudoHeader(src, dst netip.Addr, proto byte, length int) []byte {
 		return append(h, 0, proto, byte(length>>8), byte(length))
 	}
 	return append(h, 0, 0, byte(length>>8), byte(length), 0, 0, 0, proto)
+}
+
+// putCRC fills in the checksum of an SCTP packet, which covers no address (RFC
+// 9260 appendix A).
+func putCRC(b []byte) []byte {
+	clear(b[8:12])
+	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+	return b
 }
 
 var (
@@ -155,6 +164,11 @@ func (l layers) verifyTransport() error {
 	}
 	pseudo := pseudoHeader(l.src, l.dst, l.proto, len(l.body))
 	switch {
+	case l.proto == sctp && len(l.body) >= 12:
+		if got := slices.Clone(l.body); !slices.Equal(putCRC(got), l.body) {
+			return fmt.Errorf("CRC32c of SCTP from %s to %s", l.src, l.dst)
+		}
+		return nil
 	case l.proto == tcp:
 	case l.proto == udp && len(l.body) >= 8:
 		if l.body[6]|l.body[7] == 0 {

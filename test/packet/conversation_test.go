@@ -72,31 +72,42 @@ func (f family) routedOut(proto byte) conversation {
 	return c
 }
 
+// publishedPorts are c1's published port and its own. SCTP keeps its port: its
+// checksum covers it.
+func publishedPorts(proto byte) (port, target uint16) {
+	if proto == sctp {
+		return sctpPort, sctpPort
+	}
+	return 8080, 80
+}
+
 func (f family) published(proto byte) conversation {
-	c := conversation{name: "published", asked: f.inbound("eth0", f.remote(), f.host(), 40000, 8080), to: "c1"}
+	port, target := publishedPorts(proto)
+	c := conversation{name: "published", asked: f.inbound("eth0", f.remote(), f.host(), 40000, port), to: "c1"}
 	c.asked.proto = proto
 	c.delivered = c.asked
-	c.delivered.dst, c.delivered.dport = f.container("c1"), 80
+	c.delivered.dst, c.delivered.dport = f.container("c1"), target
 	c.delivered = *f.into("c1", c.delivered)
 	c.answer = c.delivered.answer()
 	c.answered = c.answer
-	c.answered.src, c.answered.sport = f.host(), 8080
+	c.answered.src, c.answered.sport = f.host(), port
 	c.answered = *outOf(c.answered)
 	return c
 }
 
 func (f family) hairpinned(proto byte, from string) conversation {
-	c := conversation{name: "hairpin from " + from, asked: f.from(from, f.host(), 6000, 8080), from: from, to: "c1"}
+	port, target := publishedPorts(proto)
+	c := conversation{name: "hairpin from " + from, asked: f.from(from, f.host(), 6000, port), from: from, to: "c1"}
 	c.asked.proto = proto
 	c.delivered = c.asked
-	c.delivered.dst, c.delivered.dport = f.container("c1"), 80
+	c.delivered.dst, c.delivered.dport = f.container("c1"), target
 	if from == "c1" {
 		c.delivered.src = f.gateway("c1")
 	}
 	c.delivered = *f.into("c1", c.delivered)
 	c.answer = c.delivered.answer()
 	c.answered = c.answer
-	c.answered.src, c.answered.sport, c.answered.dst = f.host(), 8080, c.asked.src
+	c.answered.src, c.answered.sport, c.answered.dst = f.host(), port, c.asked.src
 	c.answered = *f.into(from, c.answered)
 	return c
 }

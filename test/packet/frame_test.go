@@ -15,6 +15,7 @@ const (
 	udp  = unix.IPPROTO_UDP
 	icmp = unix.IPPROTO_ICMP
 	icm6 = unix.IPPROTO_ICMPV6
+	sctp = unix.IPPROTO_SCTP
 
 	etherIPv4 = 0x0800
 	etherARP  = 0x0806
@@ -134,6 +135,13 @@ func (p packet) transport() []byte {
 		return h
 	case icmp, icm6:
 		return p.icmp()
+	case sctp:
+		h := make([]byte, 12, 12+len(p.payload))
+		p.ports(h)
+		binary.BigEndian.PutUint32(h[4:], 0x0a0b0c0d)
+		h = append(h, p.payload...)
+		putCRC(h)
+		return h
 	}
 	return p.payload
 }

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/vethway/vethway/test/behaviour"
 )
 
 // seed is a packet that is right, at the place where it arrives.
@@ -174,6 +172,9 @@ func mend(b []byte) {
 		l.head[10], l.head[11] = 0, 0
 		put(l.head[10:], checksum(l.head))
 	}
+	if l.proto == sctp && !l.frag && len(l.body) >= 12 {
+		putCRC(l.body)
+	}
 	offset, ok := map[byte]int{tcp: 16, udp: 6, icmp: 2, icm6: 2}[l.proto]
 	if !ok || l.frag || len(l.body) < offset+2 {
 		return
@@ -190,40 +191,6 @@ func mend(b []byte) {
 }
 
 func put(b []byte, v uint16) { b[0], b[1] = byte(v>>8), byte(v) }
-
-// FuzzPackets is for `go test -fuzz`: anything, anywhere.
-func FuzzPackets(f *testing.F) {
-	behaviour.NeedRoot(f)
-	l, err := theLab()
-	if err != nil {
-		f.Fatal(err)
-	}
-	places := allPlaces()
-	inHost := func(tb testing.TB, do func(w family)) {
-		err := l.host.Do(func() error { do(family{world: l.world, name: behaviour.IPv4}); return nil })
-		check(tb, err)
-	}
-	check(f, l.host.Do(func() error {
-		w := newWorld(f, l, knobs{})
-		for _, six := range []bool{false, true} {
-			for _, s := range (family{world: w, six: six}).seeds(f) {
-				f.Add(uint8(slices.Index(places, s.place)), uint16(0), s.frame)
-			}
-		}
-		return nil
-	}))
-	f.Fuzz(func(t *testing.T, where uint8, gso uint16, frame []byte) {
-		if len(frame) < ethLen || len(frame) > 3000 {
-			return
-		}
-		inHost(t, func(w family) {
-			pl := places[int(where)%len(places)]
-			if err := w.judge(pl, frame, uint32(gso)); err != nil {
-				t.Errorf("%s from %s: %v", pl.prog, pl.from, err)
-			}
-		})
-	})
-}
 
 // tooShort tells whether BPF_PROG_TEST_RUN refuses a packet because less than
 // an IP header follows the Ethernet header.

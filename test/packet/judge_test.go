@@ -8,9 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/vethway/vethway/bpf"
 )
 
 // place is where a packet arrives: at which program, and from whom: a
@@ -38,27 +42,55 @@ func (w *world) at(p place) (*ebpf.Program, skBuff) {
 		return w.FromContainer, skBuff{Ifindex: from}
 	case "from uplink":
 		return w.FromUplink, skBuff{Ifindex: from}
+	case "from tun":
+		return w.FromTun, skBuff{Ifindex: from}
+	case "from detour":
+		return w.FromDetour, skBuff{Ifindex: from}
 	case "to bridge":
 		return w.ToBridge, skBuff{Ifindex: w.containers["c1"].network.ifindex, IngressIfindex: from}
 	}
-	ctx := skBuff{Ifindex: w.uplinks["eth0"].ifindex}
+	prog, ctx := w.ToUplink, skBuff{Ifindex: w.uplinks["eth0"].ifindex}
+	if p.bare() {
+		prog, ctx = w.ToTun, skBuff{Ifindex: w.uplinks["tun0"].ifindex}
+	}
 	if c := w.containers[p.from]; c != nil {
 		ctx.IngressIfindex = c.network.ifindex
 	}
-	return w.ToUplink, ctx
+	return prog, ctx
+}
+
+// bare tells whether frames have no link-layer header there. Those that are
+// judged have one nevertheless, which nobody is shown.
+func (p place) bare() bool { return p.prog == "from tun" || p.prog == "to tun" }
+
+// run sends a frame through the program of a place.
+func (w *world) runAt(p place, frame []byte, ctx skBuff) (result, error) {
+	prog, at := w.at(p)
+	ctx.Ifindex, ctx.IngressIfindex = at.Ifindex, at.IngressIfindex
+	in := frame
+	if p.bare() {
+		in = frame[min(ethLen, len(frame)):]
+	}
+	r, err := run(prog, in, ctx)
+	if tooShort(err, in) {
+		return result{verdict: drop}, nil
+	}
+	if err == nil && p.bare() && len(r.out) <= len(in) {
+		r.out = slices.Concat(frame[:ethLen], r.out)
+	}
+	return r, err
 }
 
 // judge sends any packet at all, and says what must not have happened.
 func (w *world) judge(p place, frame []byte, gso uint32) error {
-	prog, ctx := w.at(p)
-	ctx.GSOSize = gso
-	r, err := run(prog, frame, ctx)
-	if tooShort(err, frame) {
-		return nil
-	}
+	r, err := w.runAt(p, frame, skBuff{GSOSize: gso})
 	if err != nil {
 		return err
 	}
+	return w.judgeResult(p, frame, r)
+}
+
+func (w *world) judgeResult(p place, frame []byte, r result) error {
 	switch r.verdict {
 	case drop:
 		return nil
@@ -68,6 +100,12 @@ func (w *world) judge(p place, frame []byte, gso uint32) error {
 	}
 	if r.verdict == redirect && isAnswer(frame, r.out) {
 		return verify(r.out[ethLen:])
+	}
+	if w.isDetour(r) {
+		if !bytes.Equal(r.out[6:], frame[6:]) {
+			return fmt.Errorf("takes the detour as %x", r.out)
+		}
+		return nil
 	}
 	if len(r.out) != len(frame) {
 		return fmt.Errorf("%d bytes became %d", len(frame), len(r.out))
@@ -90,7 +128,7 @@ func (w *world) judgePath(p place, frame []byte, r result) error {
 	if to != nil && (dst == to.gateway4 || dst == to.gateway6) {
 		return nil // the host's own
 	}
-	switch p.prog {
+	switch strings.Replace(p.prog, "tun", "uplink", 1) {
 	case "from container":
 		own := w.containers[p.from].network
 		switch {
@@ -102,6 +140,9 @@ func (w *world) judgePath(p place, frame []byte, r result) error {
 			return fmt.Errorf("gets from %s to %s in %x", own.bridge, dst, r.out)
 		}
 	case "from uplink":
+		if r.verdict == redirect && (to == nil || to.flags&internal != 0) {
+			return fmt.Errorf("gets to %s", dst)
+		}
 		if r.verdict == next && to != nil && !w.isRefused(r) {
 			return w.judgeStack(place{"to bridge", p.from}, r.out)
 		}
@@ -119,8 +160,7 @@ func (w *world) judgePath(p place, frame []byte, r result) error {
 
 // judgeStack judges what the stack makes of a packet that was left to it.
 func (w *world) judgeStack(p place, frame []byte) error {
-	prog, ctx := w.at(p)
-	r, err := run(prog, frame, ctx)
+	r, err := w.runAt(p, frame, skBuff{})
 	if err != nil {
 		return err
 	}
@@ -184,24 +224,6 @@ func (w *world) isPrivate(a netip.Addr) bool {
 	return n != nil && n.flags&masquerade != 0
 }
 
-// isHairpin tells whether a packet between networks belongs to the one port of
-// the one container that is published, or is an error about such a packet.
-func (w *world) isHairpin(frame []byte) bool {
-	src, dst, _ := addresses(frame)
-	l, err := dissect(frame[ethLen:])
-	if err == nil && isError(l) {
-		return true // judged by what it quotes in TestICMPError
-	}
-	c1 := w.containers["c1"]
-	if err != nil || len(l.body) < 4 {
-		return false
-	}
-	if dst == c1.addr4 || dst == c1.addr6 {
-		return binary.BigEndian.Uint16(l.body[2:]) == 80
-	}
-	return binary.BigEndian.Uint16(l.body) == 8080 && w.networkOf(src) == nil
-}
-
 // isAnswer tells whether a packet has become an ICMP error about itself, to its
 // sender.
 func isAnswer(frame, out []byte) bool {
@@ -215,6 +237,14 @@ func isAnswer(frame, out []byte) bool {
 	return len(out) > head && bytes.HasPrefix(frame[ethLen:], out[head:])
 }
 
+// isDetour tells whether a fragment is sent to where the kernel puts it
+// together.
+func (w *world) isDetour(r result) bool {
+	var s bpf.VethwaySettingsValue
+	return r.verdict == redirect && len(r.out) >= ethLen && w.Settings.Lookup(uint32(0), &s) == nil &&
+		s.Detour != 0 && mac(r.out[:6]) == s.DetourMac
+}
+
 // isRefused tells whether the stack answers a packet rather than forward it.
 func (w *world) isRefused(r result) bool {
 	ttl := r.out[ethLen+8]
@@ -222,22 +252,4 @@ func (w *world) isRefused(r result) bool {
 		ttl = r.out[ethLen+7]
 	}
 	return ttl <= 1 || len(r.out) > ethLen+1500 || r.ctx.GSOSize > 0
-}
-
-// hasStackFlow tells whether the stack carries the session of a packet that it
-// forwards to a container.
-func (w *world) hasStackFlow(frame []byte) bool {
-	l, err := dissect(frame[ethLen:])
-	if err != nil || len(l.body) < 8 {
-		return false
-	}
-	k := flowKey{Src: toAddr(l.dst), Dst: toAddr(l.src), Proto: l.proto}
-	switch l.proto {
-	case tcp, udp:
-		k.Sport, k.Dport = binary.NativeEndian.Uint16(l.body[2:]), binary.NativeEndian.Uint16(l.body)
-	default:
-		k.Sport = binary.NativeEndian.Uint16(l.body[4:])
-	}
-	var v flowValue
-	return w.Flows.Lookup(k, &v) == nil && v.Flags&8 != 0
 }

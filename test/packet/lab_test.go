@@ -22,6 +22,9 @@ var labMade bool
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if theArena != nil {
+		theArena.close()
+	}
 	if labMade {
 		l, err := theLab()
 		if err == nil {

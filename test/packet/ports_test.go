@@ -43,6 +43,23 @@ func (w *world) publish(t testing.TB, p published) uint32 {
 	return slot
 }
 
+// sctpPort is c1's published SCTP port.
+const sctpPort = 9899
+
+// publishSCTP publishes it at every address of the host.
+func (w *world) publishSCTP(t testing.TB) {
+	t.Helper()
+	w.slots++
+	slot := 200 + w.slots
+	w.setGeneration(t, slot, generation)
+	c := w.containers["c1"]
+	for any, target := range map[netip.Addr]netip.Addr{netip.IPv4Unspecified(): c.addr4, netip.IPv6Unspecified(): c.addr6} {
+		check(t, w.Published.Put(bpf.VethwayPublishedKey{Addr: toAddr(any), Port: wire(sctpPort), Proto: sctp},
+			bpf.VethwayPublishedValue{Target: toAddr(target), Port: wire(sctpPort), Slot: slot, Generation: generation}))
+	}
+	w.usePort(t, sctp, sctpPort, portPublished)
+}
+
 // usePort marks a port of a protocol as published or bound by the host.
 func (w *world) usePort(t testing.TB, proto byte, port uint16, use uint32) {
 	t.Helper()

@@ -26,6 +26,9 @@ const (
 	slotHost   = 262143
 	generation = 7 // of everything that is live
 
+	flowReply     = 1
+	flowNATSource = 2
+
 	portPublished = 1
 	portHost      = 2
 
@@ -64,6 +67,8 @@ type programs struct {
 	Generations *ebpf.Map `ebpf:"generations"`
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Calls       *ebpf.Map `ebpf:"calls"`
+	Fragments   *ebpf.Map `ebpf:"fragments"`
+	Origins     *ebpf.Map `ebpf:"origins"`
 }
 
 // world is a lab with programs and filled maps.
@@ -72,12 +77,17 @@ type world struct {
 	*lab
 	slots uint32   // given to published ports
 	used  []uint32 // indexes of port_use
+
+	cover *coverage
+	Marks *ebpf.Map // of cover
 }
 
 // knobs are what a world is loaded with; zero: the defaults.
 type knobs struct {
 	poolFirst, poolLast uint16
 	flows               uint32 // entries in the flow table
+	others              uint32 // entries in the tables of bindings and of fragments
+	marked              bool   // tells which blocks of the programs ran
 }
 
 // newWorld gives a test empty counters and flows, and c1's port 80 published
@@ -112,6 +122,11 @@ func (w *world) load(k knobs) error {
 	if k.flows != 0 {
 		spec.Maps[bpf.VethwayMapFlows].MaxEntries = k.flows
 	}
+	if k.others != 0 {
+		for _, name := range []string{bpf.VethwayMapBindings, bpf.VethwayMapFragments, bpf.VethwayMapOrigins} {
+			spec.Maps[name].MaxEntries = k.others
+		}
+	}
 	err = errors.Join(
 		spec.Variables[bpf.VethwayVarPoolFirst].Set(k.poolFirst),
 		spec.Variables[bpf.VethwayVarPoolLast].Set(k.poolLast),
@@ -122,7 +137,19 @@ func (w *world) load(k knobs) error {
 	if err != nil {
 		return err
 	}
-	return spec.LoadAndAssign(&w.programs, nil)
+	if !k.marked {
+		return spec.LoadAndAssign(&w.programs, nil)
+	}
+	if w.cover, err = instrument(spec); err != nil {
+		return err
+	}
+	var all struct {
+		programs
+		Marks *ebpf.Map `ebpf:"fuzz_cover"`
+	}
+	err = spec.LoadAndAssign(&all, nil)
+	w.programs, w.Marks = all.programs, all.Marks
+	return err
 }
 
 // empty undoes what the test before has done.
@@ -154,7 +181,7 @@ func (w *world) close() {
 	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC, w.GCBinding} {
 		p.Close()
 	}
-	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.PortFlows, w.Quotas, w.Settings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls} {
+	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.PortFlows, w.Quotas, w.Settings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls, w.Fragments, w.Origins, w.Marks} {
 		m.Close()
 	}
 }

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command fuzz runs every fuzz target of the module, one after the other, each
+// for its share of the time, and closes with a table. What makes a target fail
+// is written into its testdata, and every `go test` sends it again.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	total := flag.Duration("time", 10*time.Minute, "how long, all targets together")
+	only := flag.String("only", "", "run the targets that match this `pattern` only")
+	flag.Parse()
+	if err := run(context.Background(), *total, *only, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "fuzz:", err)
+		os.Exit(1)
+	}
+}
+
+// target is a fuzz target, and what became of it.
+type target struct {
+	pkg, name   string
+	executions  string
+	interesting string
+	err         error
+}
+
+func run(ctx context.Context, total time.Duration, only string, packages []string) error {
+	if len(packages) == 0 {
+		packages = []string{"./..."}
+	}
+	targets, err := list(ctx, packages)
+	if err != nil {
+		return err
+	}
+	if only != "" {
+		pattern, err := regexp.Compile(only)
+		if err != nil {
+			return fmt.Errorf("pattern %q: %w", only, err)
+		}
+		var kept []target
+		for _, t := range targets {
+			if pattern.MatchString(t.pkg + "." + t.name) {
+				kept = append(kept, t)
+			}
+		}
+		targets = kept
+	}
+	if len(targets) == 0 {
+		return errors.New("there are no fuzz targets")
+	}
+	share := total / time.Duration(len(targets))
+	fmt.Printf("%d targets, %s each\n", len(targets), share.Round(time.Second))
+	var errs []error
+	for i := range targets {
+		t := &targets[i]
+		if t.err = t.run(ctx, share); t.err != nil {
+			errs = append(errs, fmt.Errorf("%s %s: %w", t.pkg, t.name, t.err))
+		}
+	}
+	table(os.Stdout, targets)
+	return errors.Join(errs...)
+}
+
+// list asks the go command for all targets.
+func list(ctx context.Context, packages []string) ([]target, error) {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-list", "^Fuzz"}, packages...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the targets: %w", err)
+	}
+	return parseList(string(out)), nil
+}
+
+// parseList reads names, after which comes the package that they are in.
+func parseList(text string) []target {
+	var all, names []target
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) == 1 && strings.HasPrefix(fields[0], "Fuzz"):
+			names = append(names, target{name: fields[0]})
+		case len(fields) > 1 && fields[0] == "ok":
+			for _, t := range names {
+				t.pkg = fields[1]
+				all = append(all, t)
+			}
+			names = nil
+		}
+	}
+	return all
+}
+
+// run fuzzes one target, and shows what the go command says.
+func (t *target) run(ctx context.Context, d time.Duration) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-run", "^$", "-fuzz", "^"+t.name+"$", "-fuzztime", d.String(), t.pkg)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("pipe from go test: %w", err)
+	}
+	fmt.Printf("\n=== %s %s\n", t.pkg, t.name)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start go test: %w", err)
+	}
+	readErr := t.follow(out, os.Stdout)
+	return errors.Join(readErr, cmd.Wait())
+}
+
+var progress = regexp.MustCompile(`^fuzz: elapsed: \S+, execs: (\d+) .*new interesting: (\d+)`)
+
+// follow passes the output on, and notes how far the target got. Of the lines
+// about progress it shows one in ten.
+func (t *target) follow(r io.Reader, w io.Writer) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for n := 0; lines.Scan(); {
+		if m := progress.FindStringSubmatch(lines.Text()); m != nil {
+			t.executions, t.interesting = m[1], m[2]
+			if n++; n%10 != 1 {
+				continue
+			}
+		}
+		fmt.Fprintln(w, lines.Text())
+	}
+	return lines.Err()
+}
+
+func table(out io.Writer, targets []target) {
+	fmt.Fprintln(out)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PACKAGE\tTARGET\tEXECUTIONS\tNEW INPUTS\tRESULT")
+	for _, t := range targets {
+		result := "ok"
+		if t.err != nil {
+			result = "FAIL"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.pkg, t.name, t.executions, t.interesting, result)
+	}
+	w.Flush()
+}
