@@ -83,10 +83,12 @@ type DataplaneEndpoint struct {
 	Incarnation string
 }
 
-// DataplanePort is one published port: what arrives for HostIP:HostPort goes to Target.
+// DataplanePort is a published port: what arrives for HostIP:HostPort goes to Target. Those that follow it go to the ports
+// that follow the target's.
 type DataplanePort struct {
 	HostIP   netip.Addr // unspecified (0.0.0.0 or ::) for every address of that family
 	HostPort uint16
+	More     uint16         // how many ports follow
 	Proto    uint8          // IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP
 	Target   netip.AddrPort // the container's; an IPv4 target of an IPv6 HostIP is served to processes of the host only
 	// Incarnation as in DataplaneEndpoint.

@@ -71,10 +71,10 @@ func fill(t *testing.T, m *maps.Set) {
 	put(t, m.Networks, 1, maps.Network{Gateway4: a("172.30.1.1"), Bridge: 10, Flags: maps.NetworkInternal, MTU: 1500, BridgeMAC: mac})
 	put(t, m.Addresses, netip.MustParsePrefix("172.30.1.0/24"), maps.Address{Kind: maps.AddressSubnet, Network: 1})
 	put(t, m.Uplinks, 2, maps.Uplink{Addr6: a("2001:db8::2"), MTU: 1500})
-	put(t, m.Incarnations, 5, uint64(0xabc))
 	err := errors.Join(
 		m.PortUse.Set(map[uint32]uint32{maps.PortIndex(6, 8080): maps.PortPublished, maps.PortIndex(132, 5060): 3}),
 		m.Generations.Set(map[uint32]uint32{0: 3, 5: 1}),
+		m.Incarnations.Set(map[uint32]uint64{5: 0xabc}),
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func descriptors() []descriptor {
 		}},
 		{bpf.VethwayMapCounters, true, func(m *ebpf.Map, n Names, _ uint32) decoder { return countersDecoder(m, n) }},
 		{IncarnationsName, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
-			return tableDecoder(m, IncarnationsName, incarnationsWire(), incarnationRow, parseNumber)
+			return arrayDecoder(m, IncarnationsName, incarnationRow, parseNumber)
 		}},
 		// Events are read once, by the daemon.
 		{bpf.VethwayMapEvents, true, nil},
@@ -143,11 +143,11 @@ func addressesDecoder(m *ebpf.Map, n Names) decoder {
 	return d
 }
 
-func arrayDecoder(m *ebpf.Map, name string, row func(index, value uint32) Row, parse func(string) (uint32, error)) decoder {
-	a := Array{m: m, name: name}
+func arrayDecoder[T uint32 | uint64](m *ebpf.Map, name string, row func(index uint32, value T) Row, parse func(string) (uint32, error)) decoder {
+	a := Numbers[T]{m: m, name: name}
 	return decoder{
 		each: func(yield func(Row) bool) error {
-			return a.Each(func(k, v uint32) bool { return yield(row(k, v)) })
+			return a.Each(func(k uint32, v T) bool { return yield(row(k, v)) })
 		},
 		get: func(s string) (Row, error) {
 			index, err := parse(s)

@@ -12,20 +12,16 @@ import (
 // IncarnationsName is the map's name. The programs do not know it: it belongs to the daemon alone.
 const IncarnationsName = "incarnations"
 
-// Incarnations says for each slot that is taken what it was given for, as a digest: a daemon that starts again tells
-// by it the endpoints and published ports that are still the same ones from those that only look alike. An entry is
-// written before the slot is used, and removed after its generation has gone up.
-type Incarnations = Table[uint32, uint64]
+// Incarnations says for each slot that is taken what it was given for, as a digest that is never 0: a daemon that starts
+// again tells by it the endpoints and published ports that are still the same ones from those that only look alike. An
+// entry is written before the slot is used, and becomes 0 after its generation has gone up.
+type Incarnations struct{ Numbers[uint64] }
 
 // IncarnationsSpec describes the map to the loader; slots is how many slots there are.
 func IncarnationsSpec(slots uint32) *ebpf.MapSpec {
 	return &ebpf.MapSpec{
-		Name: IncarnationsName, Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: slots, Flags: unix.BPF_F_NO_PREALLOC,
+		Name: IncarnationsName, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: slots, Flags: unix.BPF_F_MMAPABLE,
 	}
-}
-
-func incarnationsWire() wire[uint32, uint64] {
-	return codec[uint32, uint64, uint32, uint64]{key: same[uint32], unkey: same[uint32], value: same[uint64], unvalue: same[uint64]}
 }
 
 func incarnationRow(k uint32, v uint64) Row {

@@ -62,7 +62,7 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 		Settings:     table(all, bpf.VethwayMapSettings, settingsWire()),
 		Counters:     &Counters{all[bpf.VethwayMapCounters]},
 		Events:       &Events{all[bpf.VethwayMapEvents]},
-		Incarnations: table(all, IncarnationsName, incarnationsWire()),
+		Incarnations: &Incarnations{Numbers[uint64]{m: all[IncarnationsName], name: IncarnationsName}},
 		Names:        names,
 		all:          maps.Clone(all),
 	}, nil

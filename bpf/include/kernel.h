@@ -58,6 +58,7 @@ typedef _Bool bool;
 #define BPF_MAP_TYPE_RINGBUF 27
 
 #define BPF_F_NO_PREALLOC 1
+#define BPF_F_MMAPABLE (1 << 10)
 #define BPF_ANY 0
 #define BPF_NOEXIST 1
 #define BPF_EXIST 2

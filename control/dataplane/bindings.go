@@ -29,12 +29,8 @@ func (c *collector) bindings(ctx context.Context) error {
 		if !key.Inside {
 			return true // it goes with the other one
 		}
-		var generation uint32
-		if generation, inner = c.d.slots.generation(b.Slot); inner != nil {
-			return false
-		}
 		h := maphash.Comparable(c.seed, key)
-		if generation != b.Generation {
+		if c.d.slots.generation(b.Slot) != b.Generation {
 			unused = append(unused, candidate{key, b.Seen, true})
 		} else if !c.bound[h] {
 			since, known := c.d.resting[h]

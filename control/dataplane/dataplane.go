@@ -33,7 +33,7 @@ type Dataplane struct {
 	uplinks    mirror[uint32, maps.Uplink]
 	endpoints  mirror[netip.Addr, maps.Endpoint]
 	veths      mirror[uint32, maps.Veth]
-	published  mirror[maps.PublishedKey, maps.PublishedPort]
+	published  published
 	settings   mirror[uint32, maps.Settings]
 	slots      slots
 	ports      ports
@@ -60,6 +60,14 @@ func New(cfg Config) (*Dataplane, error) {
 		return nil, err
 	}
 	m := cfg.Loader.Maps()
+	slots, err := newSlots(m)
+	if err != nil {
+		return nil, fmt.Errorf("dataplane: %w", err)
+	}
+	use, err := m.PortUse.Memory()
+	if err != nil {
+		return nil, fmt.Errorf("dataplane: %w", err)
+	}
 	d := &Dataplane{
 		cfg: cfg, log: cfg.Logger, loader: cfg.Loader, maps: m, detoured: true,
 		networks:  newMirror(m.Networks, cmp.Compare[uint32]),
@@ -67,10 +75,10 @@ func New(cfg Config) (*Dataplane, error) {
 		uplinks:   newMirror(m.Uplinks, cmp.Compare[uint32]),
 		endpoints: newMirror(m.Endpoints, netip.Addr.Compare),
 		veths:     newMirror(m.Veths, cmp.Compare[uint32]),
-		published: newMirror(m.Published, comparePublished),
+		published: published{table: m.Published},
 		settings:  newMirror(m.Settings, cmp.Compare[uint32]),
-		slots:     newSlots(m.Generations, m.Incarnations, m.Quotas),
-		ports:     newPorts(m.PortUse),
+		slots:     slots,
+		ports:     ports{use: use},
 		seed:      maphash.MakeSeed(),
 	}
 	d.policy.Store(&policy{common: control.DefaultTimeouts()})
@@ -83,16 +91,6 @@ func mostSpecificFirst(a, b netip.Prefix) int {
 		return c
 	}
 	return a.Addr().Compare(b.Addr())
-}
-
-func comparePublished(a, b maps.PublishedKey) int {
-	if a.Addr.Addr().IsUnspecified() != b.Addr.Addr().IsUnspecified() {
-		if b.Addr.Addr().IsUnspecified() {
-			return -1
-		}
-		return 1
-	}
-	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Proto, b.Proto))
 }
 
 // Sync implements control.Dataplane.
@@ -131,9 +129,7 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 	if err := d.remove(p); err != nil {
 		return err
 	}
-	if err := d.reroute(want.Routing); err != nil {
-		return err
-	}
+	d.reroute(want.Routing)
 	if attachErr != nil {
 		return attachErr
 	}
@@ -142,54 +138,56 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 
 // load reads back whatever is not known of the maps.
 func (d *Dataplane) load() error {
+	d.slots.load()
+	d.ports.load(d.cfg.Clock())
 	return inOrder(
-		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.published.load,
-		d.settings.load, d.slots.load, func() error { return d.ports.load(d.cfg.Clock()) },
+		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.settings.load,
+		func() error { return d.published.load(&d.slots) },
 	)
 }
 
 // add writes what is new or different, each thing before what refers to it.
 func (d *Dataplane) add(p *plan) error {
 	return inOrder(
-		func() error { return d.slots.take(p.slots) },
+		func() error { return d.slots.take(&p.slots) },
 		func() error { return d.settings.add(p.settings) },
 		func() error { return d.networks.add(p.networks) },
 		func() error { return d.addresses.add(p.addresses) },
 		func() error { return d.uplinks.add(p.uplinks) },
-		func() error { return d.ports.publish(p.ports) },
-		func() error { return d.ports.host(p.hostPorts, d.cfg.Clock()) },
+		func() error { d.markPorts(p); return nil },
 		func() error { return d.endpoints.add(p.endpoints) },
 		func() error { return d.veths.add(p.veths) },
-		func() error { return d.published.add(p.published) },
+		func() error { return d.published.add(&p.published, &d.slots) },
 	)
+}
+
+func (d *Dataplane) markPorts(p *plan) {
+	d.ports.publish(&p.published.ports)
+	d.ports.host(p.hostPorts, d.cfg.Clock())
 }
 
 // remove is add backwards, after the flows of what goes were made stale.
 func (d *Dataplane) remove(p *plan) error {
-	gone := d.slots.unused(p.slots)
+	d.slots.unused(&p.slots, d.slots.bump)
 	return inOrder(
-		func() error { return d.slots.bump(gone...) },
-		func() error { return d.published.remove(p.published) },
+		func() error { return d.published.remove(&p.published) },
 		func() error { return d.veths.remove(p.veths) },
 		func() error { return d.endpoints.remove(p.endpoints) },
-		func() error { return d.ports.unpublish(p.ports) },
+		func() error { d.ports.unpublish(&p.published.ports); return nil },
 		func() error { return d.uplinks.remove(p.uplinks) },
 		func() error { return d.addresses.remove(p.addresses) },
 		func() error { return d.networks.remove(p.networks) },
-		func() error { return d.slots.release(gone) },
+		func() error { return d.slots.release(&p.slots) },
 	)
 }
 
 // reroute has every flow look for its next hop again when routes, addresses or uplinks may have changed.
-func (d *Dataplane) reroute(routing uint64) error {
+func (d *Dataplane) reroute(routing uint64) {
 	if d.synced && routing == d.routing && !d.addresses.changed && !d.uplinks.changed {
-		return nil
+		return
 	}
-	if err := d.slots.bump(maps.RouteSlot); err != nil {
-		return err
-	}
+	d.slots.bump(maps.RouteSlot)
 	d.synced, d.routing, d.addresses.changed, d.uplinks.changed = true, routing, false, false
-	return nil
 }
 
 // inOrder stops at the first error: no step may be taken before the one above it.

@@ -93,7 +93,7 @@ func (f *fixture) sync(want *control.DataplaneState) {
 
 func (f *fixture) maps() *maps.Set { return f.ld.Maps() }
 
-func load[K comparable, V any](t testing.TB, table *maps.Table[K, V]) map[K]V {
+func load[K comparable, V any](t testing.TB, table interface{ Load() (map[K]V, error) }) map[K]V {
 	t.Helper()
 	all, err := table.Load()
 	if err != nil {

@@ -29,11 +29,7 @@ type session struct {
 
 // pair looks for the other entry of an original one.
 func (d *Dataplane) pair(key maps.FlowKey, flow maps.Flow) (session, error) {
-	s := session{key: key, flow: flow, replyKey: flow.Reverse(key.Proto)}
-	var err error
-	if s.generation, err = d.slots.generation(flow.Slot); err != nil {
-		return s, err
-	}
+	s := session{key: key, flow: flow, replyKey: flow.Reverse(key.Proto), generation: d.slots.generation(flow.Slot)}
 	reply, ok, err := d.maps.Flows.Lookup(s.replyKey)
 	if err != nil {
 		return s, err

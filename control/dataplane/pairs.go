@@ -45,10 +45,7 @@ func (c *collector) pairs(ctx context.Context, visit func(maps.FlowKey, maps.Flo
 }
 
 func (c *collector) pairUp(waiting map[uint64]half, key maps.FlowKey, flow maps.Flow, visit func(maps.FlowKey, maps.Flow, uint64) error, met func(*session) error) error {
-	generation, err := c.d.slots.generation(flow.Slot)
-	if err != nil {
-		return err
-	}
+	generation := c.d.slots.generation(flow.Slot) // after the entry: what that remembers is never newer
 	if flow.Flags&maps.FlowRetired != 0 {
 		// It has no other half any more.
 		return errors.Join(visit(key, flow, 0), c.release(key, &flow))

@@ -22,10 +22,9 @@ type plan struct {
 	uplinks    map[uint32]maps.Uplink
 	endpoints  map[netip.Addr]maps.Endpoint
 	veths      map[uint32]maps.Veth
-	published  map[maps.PublishedKey]maps.PublishedPort
-	slots      map[uint32]uint64 // all that are in use, with digests
-	ports      map[uint32]bool   // published ones, by index
-	hostPorts  map[uint32]bool   // those that sockets of the host are bound to
+	published  publishedPlan
+	slots      slotPlan
+	hostPorts  map[uint32]bool // those that sockets of the host are bound to
 	settings   map[uint32]maps.Settings
 	detour     control.DetourInfo
 	cutter     control.CutterInfo
@@ -41,9 +40,8 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 		uplinks:   make(map[uint32]maps.Uplink, len(want.Uplinks)),
 		endpoints: make(map[netip.Addr]maps.Endpoint, len(want.Endpoints)),
 		veths:     make(map[uint32]maps.Veth, len(want.Endpoints)),
-		published: make(map[maps.PublishedKey]maps.PublishedPort, len(want.Published)),
-		slots:     make(map[uint32]uint64, len(want.Endpoints)+len(want.Published)),
-		ports:     make(map[uint32]bool, len(want.Published)),
+		published: publishedPlan{want: make(map[face][]run), next: make(map[face][]run), write: make(map[face][]run)},
+		slots:     slotPlan{all: newSlotSet(d.slots.taken.len())},
 		hostPorts: make(map[uint32]bool, len(want.HostPorts)),
 	}
 	gateways := make(map[netip.Addr]uint32)
@@ -67,6 +65,9 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 		if err := d.planPublished(p, port); err != nil {
 			return nil, fmt.Errorf("published port %s:%d: %w", port.HostIP, port.HostPort, err)
 		}
+	}
+	if err := d.planRuns(p); err != nil {
+		return nil, err
 	}
 	for _, port := range want.HostPorts {
 		p.hostPorts[maps.PortIndex(port.Proto, port.Port)] = true
@@ -177,7 +178,7 @@ func (d *Dataplane) planEndpoint(p *plan, e control.DataplaneEndpoint) error {
 		return fmt.Errorf("interface %d cannot be its own", e.HostIndex)
 	}
 	have := d.veths.have[index]
-	slot, generation, err := d.slot(p, have.Slot, have.Generation, endpointDigest(e))
+	slot, generation, err := d.slot(&p.slots, have.Slot, have.Generation, endpointDigest(e))
 	if err != nil {
 		return err
 	}
@@ -213,49 +214,8 @@ func (p *plan) attach(index int, kind loader.Kind, isNew bool) {
 	p.interfaces = append(p.interfaces, loader.Interface{Index: index, Kind: kind, New: isNew, Optional: !isNew})
 }
 
-func (d *Dataplane) planPublished(p *plan, port control.DataplanePort) error {
-	key := maps.PublishedKey{Addr: netip.AddrPortFrom(port.HostIP, port.HostPort), Proto: port.Proto}
-	if !plain(port.HostIP) || !plain(port.Target.Addr()) {
-		return fmt.Errorf("it cannot lead to %s", port.Target)
-	}
-	if _, twice := p.published[key]; twice {
-		return errors.New("it is published twice")
-	}
-	have := d.published.have[key]
-	id := publishedDigest(port, p.endpoints[port.Target.Addr()])
-	slot, generation, err := d.slot(p, have.Slot, have.Generation, id)
-	if err != nil {
-		return err
-	}
-	p.published[key] = maps.PublishedPort{Target: port.Target, Slot: slot, Generation: generation}
-	p.ports[maps.PortIndex(port.Proto, port.HostPort)] = true
-	return nil
-}
-
 // plain reports whether an address is one as control.DataplaneState has them.
 func plain(a netip.Addr) bool { return a.IsValid() && !a.Is4In6() && a.Zone() == "" }
-
-// slot returns the slot and generation that something had, if it is still the same, and new ones otherwise.
-func (d *Dataplane) slot(p *plan, slot, generation uint32, digest uint64) (uint32, uint32, error) {
-	if _, used := p.slots[slot]; !used {
-		same, err := d.slots.holds(slot, generation, digest)
-		if err != nil {
-			return 0, 0, err
-		}
-		if same {
-			p.slots[slot] = digest
-			return slot, generation, nil
-		}
-	}
-	slot, err := d.slots.find(p.slots)
-	if err != nil {
-		return 0, 0, err
-	}
-	p.slots[slot] = digest
-	// It goes up when the slot is taken.
-	generation, err = d.slots.generation(slot)
-	return slot, generation + 1, err
-}
 
 // endpointDigest stands for an incarnation of an endpoint, and for the facts that its flows rely on.
 func endpointDigest(e control.DataplaneEndpoint) uint64 {
@@ -270,19 +230,9 @@ func endpointDigest(e control.DataplaneEndpoint) uint64 {
 	return digest(b)
 }
 
-// publishedDigest is the same for a published port. Its flows lead to an endpoint's interface and MAC address: another
-// endpoint at the same address ends them.
-func publishedDigest(port control.DataplanePort, target maps.Endpoint) uint64 {
-	b := make([]byte, 0, 128)
-	b = append(append(b, port.Incarnation...), 0)
-	b = port.Target.AppendTo(b)
-	b = binary.LittleEndian.AppendUint32(b, target.Slot)
-	b = binary.LittleEndian.AppendUint32(b, target.Generation)
-	return digest(b)
-}
-
+// digest is never 0, which stands for a slot that is free.
 func digest(b []byte) uint64 {
 	h := fnv.New64a()
 	h.Write(b) // never fails
-	return h.Sum64()
+	return max(h.Sum64(), 1)
 }

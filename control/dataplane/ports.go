@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/vethway/vethway/maps"
@@ -15,11 +16,34 @@ const (
 	hostPatience      = time.Minute
 )
 
-// ports keeps the port_use map. PortPublished is ours alone. PortHost is also set by the programs that see sockets bind;
-// an update of ours that meets one of theirs may lose it, and the next listing of bound ports puts it back.
+// portsOfProtocol is how many numbers there are.
+const portsOfProtocol = 1 << 16
+
+// portBits is a set of ports of the three kinds of protocols, by their index in the map port_use.
+type portBits [3 * portsOfProtocol / 64]uint64
+
+func (b *portBits) add(first, count uint32) {
+	for index := first; index < first+count; index++ {
+		b[index/64] |= 1 << (index % 64)
+	}
+}
+
+func (b *portBits) has(index uint32) bool { return b[index/64]>>(index%64)&1 != 0 }
+
+// without calls yield for what is in b and not in other.
+func (b *portBits) without(other *portBits, yield func(index uint32)) {
+	for i, word := range b {
+		for word &^= other[i]; word != 0; word &= word - 1 {
+			yield(uint32(i*64 + bits.TrailingZeros64(word)))
+		}
+	}
+}
+
+// ports keeps the port_use map, which is shared memory. PortPublished is ours alone; PortHost is also set by the programs that
+// see sockets bind.
 type ports struct {
-	use       *maps.PortUse
-	published map[uint32]bool      // have PortPublished
+	use       *maps.Memory[uint32]
+	published portBits             // have PortPublished
 	bound     map[uint32]boundPort // have PortHost
 	known     bool
 	readAt    time.Duration
@@ -31,17 +55,17 @@ type boundPort struct {
 	missed int
 }
 
-func newPorts(use *maps.PortUse) ports { return ports{use: use} }
-
 // load reads the map back unless what it holds is known.
-func (p *ports) load(now time.Duration) error {
+func (p *ports) load(now time.Duration) {
 	if p.known {
-		return nil
+		return
 	}
-	published, bound := make(map[uint32]bool), make(map[uint32]boundPort)
-	err := p.use.Each(func(index, use uint32) bool {
+	bound := make(map[uint32]boundPort)
+	p.published = portBits{}
+	for index := range p.use.Len() {
+		use := p.use.Get(index)
 		if use&maps.PortPublished != 0 {
-			published[index] = true
+			p.published.add(index, 1)
 		}
 		if use&maps.PortHost != 0 {
 			before, ok := p.bound[index]
@@ -50,13 +74,8 @@ func (p *ports) load(now time.Duration) error {
 			}
 			bound[index] = before
 		}
-		return true
-	})
-	if err != nil {
-		return err
 	}
-	p.published, p.bound, p.known = published, bound, true
-	return nil
+	p.bound, p.known = bound, true
 }
 
 // expire has the map read back by the next Sync when that was too long ago: sockets that were bound and closed between
@@ -67,44 +86,24 @@ func (p *ports) expire(now, after time.Duration) {
 	}
 }
 
-func (p *ports) publish(want map[uint32]bool) error {
-	var add []uint32
-	for index := range want {
-		if !p.published[index] {
-			add = append(add, index)
-		}
-	}
-	if err := p.change(add, maps.PortPublished, 0); err != nil {
-		return err
-	}
-	for _, index := range add {
-		p.published[index] = true
-	}
-	return nil
+func (p *ports) publish(want *portBits) {
+	want.without(&p.published, func(index uint32) {
+		p.use.SetBits(index, maps.PortPublished)
+		p.published.add(index, 1)
+	})
 }
 
-func (p *ports) unpublish(want map[uint32]bool) error {
-	var gone []uint32
-	for index := range p.published {
-		if !want[index] {
-			gone = append(gone, index)
-		}
-	}
-	if err := p.change(gone, 0, maps.PortPublished); err != nil {
-		return err
-	}
-	for _, index := range gone {
-		delete(p.published, index)
-	}
-	return nil
+func (p *ports) unpublish(want *portBits) {
+	p.published.without(want, func(index uint32) { p.use.ClearBits(index, maps.PortPublished) })
+	p.published = *want
 }
 
 // host marks the ports that are bound, and unmarks those that have not been for some time.
-func (p *ports) host(listed map[uint32]bool, now time.Duration) error {
-	var add, gone []uint32
+func (p *ports) host(listed map[uint32]bool, now time.Duration) {
 	for index := range listed {
 		if _, marked := p.bound[index]; !marked {
-			add = append(add, index)
+			p.use.SetBits(index, maps.PortHost)
+			p.bound[index] = boundPort{seen: now}
 		}
 	}
 	for index, b := range p.bound {
@@ -114,38 +113,8 @@ func (p *ports) host(listed map[uint32]bool, now time.Duration) error {
 		}
 		p.bound[index] = b
 		if b.missed >= hostPatienceSyncs && now-b.seen >= hostPatience {
-			gone = append(gone, index)
+			p.use.ClearBits(index, maps.PortHost)
+			delete(p.bound, index)
 		}
 	}
-	if err := p.change(add, maps.PortHost, 0); err != nil {
-		return err
-	}
-	for _, index := range add {
-		p.bound[index] = boundPort{seen: now}
-	}
-	if err := p.change(gone, 0, maps.PortHost); err != nil {
-		return err
-	}
-	for _, index := range gone {
-		delete(p.bound, index)
-	}
-	return nil
-}
-
-// change sets and clears bits and leaves the others as they are at this moment.
-func (p *ports) change(indexes []uint32, set, clear uint32) error {
-	values := make(map[uint32]uint32, len(indexes))
-	for _, index := range indexes {
-		use, err := p.use.Get(index)
-		if err != nil {
-			p.known = false
-			return err
-		}
-		values[index] = use&^clear | set
-	}
-	if err := p.use.Set(values); err != nil {
-		p.known = false
-		return err
-	}
-	return nil
 }

@@ -3,6 +3,7 @@
 package dataplane_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -217,14 +218,17 @@ func (w *world) damage(t *rapid.T) {
 	lose(t, m.Endpoints)
 	lose(t, m.Veths)
 	lose(t, m.Published)
-	lose(t, m.Incarnations)
 	bump := make(map[uint32]uint32)
+	free := make(map[uint32]uint64)
 	for slot := range load(w.f.t, m.Incarnations) {
+		if rapid.IntRange(0, 5).Draw(t, "lose") == 0 {
+			free[slot] = 0
+		}
 		if rapid.IntRange(0, 5).Draw(t, "bump") == 0 {
 			bump[slot] = w.generations[slot] + 1
 		}
 	}
-	if err := m.Generations.Set(bump); err != nil {
+	if err := errors.Join(m.Incarnations.Set(free), m.Generations.Set(bump)); err != nil {
 		t.Fatal(err)
 	}
 }

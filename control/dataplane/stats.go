@@ -107,9 +107,7 @@ func (d *Dataplane) pools(use poolUse) ([]control.PoolUse, error) {
 	first, last := d.loader.Pool()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.ports.load(d.cfg.Clock()); err != nil {
-		return nil, err
-	}
+	d.ports.load(d.cfg.Clock())
 	list := make([]control.PoolUse, 0, len(use))
 	for key, taken := range use {
 		p := control.PoolUse{Addr: key.addr, Proto: maps.ProtocolName(key.proto)}
@@ -120,7 +118,7 @@ func (d *Dataplane) pools(use poolUse) ([]control.PoolUse, error) {
 			case taken.has(uint16(port)):
 				p.Ports++
 				p.Size++
-			case !bound && !d.ports.published[index]:
+			case !bound && !d.ports.published.has(index):
 				p.Size++
 			}
 		}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	stdmaps "maps"
+	"net/netip"
+	"slices"
+	"sort"
+
+	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/maps"
+)
+
+// published keeps the map of published ports. What it holds is remembered as runs, since there may be very many ports that
+// differ in nothing but their number.
+type published struct {
+	table *maps.Published
+	have  map[face][]run // in the order of ports
+	known bool
+}
+
+// face is where ports are published: an address of the host's, and a protocol.
+type face struct {
+	addr  netip.Addr
+	proto uint8
+}
+
+// facesInOrder lists specific addresses before the unspecified ones, whose ports they take.
+func facesInOrder[V any](all map[face]V) []face {
+	return slices.SortedFunc(stdmaps.Keys(all), func(a, b face) int {
+		if a.addr.IsUnspecified() != b.addr.IsUnspecified() {
+			if b.addr.IsUnspecified() {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.proto, b.proto))
+	})
+}
+
+// run is ports in a row that lead to as many ports in a row of one target, with slots in a row.
+type run struct {
+	first, end uint32 // host ports, the end not included
+	target     netip.AddrPort
+	digest     uint64 // stands for what each of the slots was given for; 0: for nothing that is still there
+	slot       uint32 // of the first port
+}
+
+// part of a run: the ports from first on, before end.
+func (r run) part(first, end uint32) run {
+	by := first - r.first
+	r.target = netip.AddrPortFrom(r.target.Addr(), r.target.Port()+uint16(by))
+	r.slot, r.first, r.end = r.slot+by, first, end
+	return r
+}
+
+// continues reports whether r begins where the other ends, in every respect.
+func (r run) continues(before run) bool {
+	n := before.end - before.first
+	return r.first == before.end && r.slot == before.slot+n && r.digest == before.digest &&
+		r.target.Addr() == before.target.Addr() && uint32(r.target.Port()) == uint32(before.target.Port())+n
+}
+
+// appendRun adds a run behind the others, as a part of the last one if it can be.
+func appendRun(runs []run, r run) []run {
+	if last := len(runs) - 1; last >= 0 && r.continues(runs[last]) {
+		runs[last].end = r.end
+		return runs
+	}
+	return append(runs, r)
+}
+
+// load reads the map back unless what it holds is known.
+func (p *published) load(s *slots) error {
+	if p.known {
+		return nil
+	}
+	have := make(map[face][]run)
+	err := p.table.Each(func(k maps.PublishedKey, v maps.PublishedPort) bool {
+		f, port := face{k.Addr.Addr(), k.Proto}, uint32(k.Addr.Port())
+		have[f] = append(have[f], run{port, port + 1, v.Target, s.digest(v.Slot, v.Generation), v.Slot})
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for f, single := range have {
+		slices.SortFunc(single, byPort)
+		runs := single[:0]
+		for _, r := range single {
+			runs = appendRun(runs, r)
+		}
+		have[f] = slices.Clone(runs)
+	}
+	p.have, p.known = have, true
+	return nil
+}
+
+func byPort(a, b run) int { return cmp.Compare(a.first, b.first) }
+
+// publishedPlan is what the map should hold.
+type publishedPlan struct {
+	want  map[face][]run // as asked for, without slots
+	next  map[face][]run
+	write map[face][]run // those of next that the map does not hold yet
+	ports portBits       // that are published somewhere
+}
+
+// planPublished notes a run of published ports that is wanted.
+func (d *Dataplane) planPublished(p *plan, port control.DataplanePort) error {
+	if !plain(port.HostIP) || !plain(port.Target.Addr()) {
+		return fmt.Errorf("it cannot lead to %s", port.Target)
+	}
+	first, n := uint32(port.HostPort), uint32(port.More)+1
+	if first+n > portsOfProtocol || uint32(port.Target.Port())+n > portsOfProtocol {
+		return fmt.Errorf("there are no %d ports from there on", n)
+	}
+	f := face{port.HostIP, port.Proto}
+	p.published.want[f] = append(p.published.want[f], run{
+		first: first, end: first + n, target: port.Target, digest: publishedDigest(port, p.endpoints[port.Target.Addr()]),
+	})
+	p.published.ports.add(maps.PortIndex(port.Proto, port.HostPort), n)
+	return nil
+}
+
+// planRuns gives slots to what is wanted. Ports that are still the same ones keep theirs.
+func (d *Dataplane) planRuns(p *plan) error {
+	for _, f := range facesInOrder(p.published.want) {
+		want := p.published.want[f]
+		if !slices.IsSortedFunc(want, byPort) {
+			slices.SortFunc(want, byPort)
+		}
+		have := d.published.have[f]
+		before := uint32(0)
+		for _, w := range want {
+			if w.first < before {
+				return fmt.Errorf("port %d on %s: it is published twice", w.first, f.addr)
+			}
+			before = w.end
+			var err error
+			if have, err = d.planRun(p, f, w, have); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// planRun goes through what the map holds of a run's ports, and returns what it holds behind them.
+func (d *Dataplane) planRun(p *plan, f face, w run, have []run) ([]run, error) {
+	have = have[sort.Search(len(have), func(i int) bool { return have[i].end > w.first }):]
+	for at := w.first; at < w.end; {
+		if len(have) == 0 || have[0].first >= w.end {
+			return have, d.planFresh(p, f, w.part(at, w.end))
+		}
+		if h := have[0]; h.first > at {
+			if err := d.planFresh(p, f, w.part(at, h.first)); err != nil {
+				return nil, err
+			}
+			at = h.first
+		}
+		end := min(have[0].end, w.end)
+		held, wanted := have[0].part(at, end), w.part(at, end)
+		if held.digest != w.digest || held.target != wanted.target || p.slots.all.overlaps(held.slot, end-at) {
+			if err := d.planFresh(p, f, wanted); err != nil {
+				return nil, err
+			}
+		} else {
+			p.slots.all.add(held.slot, end-at)
+			p.published.next[f] = appendRun(p.published.next[f], held)
+		}
+		if at = end; have[0].end <= end {
+			have = have[1:]
+		}
+	}
+	return have, nil
+}
+
+// planFresh gives new slots to ports in a row.
+func (d *Dataplane) planFresh(p *plan, f face, w run) error {
+	for w.first < w.end {
+		slot, n, err := d.slots.find(&p.slots, w.end-w.first)
+		if err != nil {
+			return err
+		}
+		p.slots.give(slot, n, w.digest)
+		w.slot = slot
+		part := w.part(w.first, w.first+n)
+		p.published.next[f] = appendRun(p.published.next[f], part)
+		p.published.write[f] = appendRun(p.published.write[f], part)
+		if w.first+n == w.end {
+			return nil
+		}
+		w = w.part(w.first+n, w.end)
+	}
+	return nil
+}
+
+// add writes what is new or different. From here on the map counts as unknown, until remove has come to its end.
+func (p *published) add(plan *publishedPlan, s *slots) error {
+	p.known = false
+	var chunk []maps.Entry[maps.PublishedKey, maps.PublishedPort]
+	for _, f := range facesInOrder(plan.write) {
+		for _, r := range plan.write[f] {
+			for port := r.first; port < r.end; port++ {
+				one := r.part(port, port+1)
+				chunk = append(chunk, maps.Entry[maps.PublishedKey, maps.PublishedPort]{
+					Key:   f.key(port),
+					Value: maps.PublishedPort{Target: one.target, Slot: one.slot, Generation: s.generation(one.slot)},
+				})
+				if len(chunk) == chunkSize {
+					if err := p.table.Update(chunk); err != nil {
+						return err
+					}
+					chunk = chunk[:0]
+				}
+			}
+		}
+	}
+	return p.table.Update(chunk)
+}
+
+// chunkSize is how many ports are spelled out at a time.
+const chunkSize = 4096
+
+func (f face) key(port uint32) maps.PublishedKey {
+	return maps.PublishedKey{Addr: netip.AddrPortFrom(f.addr, uint16(port)), Proto: f.proto}
+}
+
+// remove deletes what the map holds and should not.
+func (p *published) remove(plan *publishedPlan) error {
+	var chunk []maps.PublishedKey
+	for _, f := range slices.Backward(facesInOrder(p.have)) {
+		keep := plan.want[f]
+		for _, h := range p.have[f] {
+			for port := h.first; port < h.end; port++ {
+				for len(keep) > 0 && keep[0].end <= port {
+					keep = keep[1:]
+				}
+				if len(keep) > 0 && keep[0].first <= port {
+					port = min(keep[0].end, h.end) - 1
+					continue
+				}
+				if chunk = append(chunk, f.key(port)); len(chunk) == chunkSize {
+					if err := p.table.Delete(chunk); err != nil {
+						return err
+					}
+					chunk = chunk[:0]
+				}
+			}
+		}
+	}
+	if err := p.table.Delete(chunk); err != nil {
+		return err
+	}
+	p.have, p.known = plan.next, true
+	return nil
+}
+
+// publishedDigest stands for an incarnation of published ports, and for where they lead. Their flows lead to an endpoint's
+// interface and MAC address: another endpoint at the same address ends them.
+func publishedDigest(port control.DataplanePort, target maps.Endpoint) uint64 {
+	b := make([]byte, 0, 128)
+	b = append(append(b, port.Incarnation...), 0)
+	b = append(port.Target.Addr().AppendTo(b), 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(port.Target.Port())-uint32(port.HostPort))
+	b = binary.LittleEndian.AppendUint32(b, target.Slot)
+	b = binary.LittleEndian.AppendUint32(b, target.Generation)
+	return digest(b)
+}
