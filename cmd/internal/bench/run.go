@@ -5,6 +5,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime"
@@ -34,10 +35,12 @@ type runOptions struct {
 	format      string
 	out         string
 	verbose     bool
+	size        string
+	partial     bool // flags name what is measured: most goals are not
 	proxy       string
 }
 
-func newRunCommand(io *streams.Streams) *cobra.Command {
+func newRunCommand(std *streams.Streams) *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -51,7 +54,7 @@ what there is to say, in about half an hour. --scenario, --workload, --family an
 		Example: `  vethway-bench run --quick
   vethway-bench run --scenario published --workload rr,crr --family 4,6 --cpus 1,2
   vethway-bench run --out result.json`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, io) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, std) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.quick, "quick", false, "the essential lines in 5 short rounds: about two minutes")
@@ -68,12 +71,13 @@ what there is to say, in about half an hour. --scenario, --workload, --family an
 	flags.StringVarP(&o.format, "output", "o", "table", "table, wide or json")
 	flags.StringVar(&o.out, "out", "", "also save the JSON to this `file`")
 	flags.StringVar(&o.proxy, "docker-proxy", "auto", "Docker's userland proxy: auto (installed, or built by Go into the user's cache), own (an equivalent), or a path")
+	flags.StringVar(&o.size, "size", "", "the JSON `file` of `vethway-bench size`, for the goals about publishing")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "say what is being built")
 	cmd.MarkFlagsMutuallyExclusive("quick", "full")
 	return cmd
 }
 
-func (o *runOptions) run(cmd *cobra.Command, io *streams.Streams) error {
+func (o *runOptions) run(cmd *cobra.Command, std *streams.Streams) error {
 	plan, err := o.plan(cmd)
 	if err != nil {
 		return err
@@ -88,7 +92,7 @@ func (o *runOptions) run(cmd *cobra.Command, io *streams.Streams) error {
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	progress := newProgress(io.Err)
+	progress := newProgress(std.Err)
 	log := slog.New(slog.NewTextHandler(progress, &slog.HandlerOptions{Level: level}))
 	// The file of this program may have been replaced by a newer one; the process still is what was started.
 	generator, err := traffic.Start(cmd.Context(), traffic.Config{
@@ -105,21 +109,33 @@ func (o *runOptions) run(cmd *cobra.Command, io *streams.Streams) error {
 	if rep == nil {
 		return err
 	}
-	return errors.Join(o.deliver(rep, io), err)
+	rep.Machine.Settings.Baseline = o.baseline
+	return errors.Join(judge(rep, o.size), o.deliver(rep, std), err)
 }
 
-func (o *runOptions) deliver(rep *report.Report, io *streams.Streams) error {
+// writeGoals writes the table of goals below the report.
+func writeGoals(rep *report.Report, out io.Writer) error {
+	if _, err := fmt.Fprintln(out); err != nil {
+		return fmt.Errorf("print goals: %w", err)
+	}
+	return rep.WriteGoals(out)
+}
+
+func (o *runOptions) deliver(rep *report.Report, std *streams.Streams) error {
 	var errs []error
 	if o.out != "" {
 		errs = append(errs, rep.Save(o.out))
 	}
 	switch o.format {
 	case "json":
-		errs = append(errs, rep.Write(io.Out))
+		errs = append(errs, rep.Write(std.Out))
 	case "wide":
-		errs = append(errs, writeTable(io, rep.Wide(o.baseline)))
+		errs = append(errs, writeTable(std, rep.Wide(o.baseline)))
 	default:
-		errs = append(errs, rep.WriteText(io.Out, o.baseline))
+		errs = append(errs, rep.WriteText(std.Out, o.baseline))
+		if !o.partial {
+			errs = append(errs, writeGoals(rep, std.Out))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -128,7 +144,7 @@ func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	blocks := o.preset(cmd)
 	plan := run.Plan{Rounds: o.rounds, Sample: o.sample, Warmup: o.warmup}
 	var err error
-	if named(cmd) {
+	if o.partial = named(cmd); o.partial {
 		plan.Cells, err = o.chosen()
 	} else {
 		plan.Cells, err = cells(blocks, runtime.NumCPU())
@@ -139,7 +155,7 @@ func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	if plan.Targets, err = target.Choose(o.targets); err != nil {
 		return run.Plan{}, err
 	}
-	if len(o.targets) == 0 && !named(cmd) {
+	if len(o.targets) == 0 && !o.partial {
 		plan.Targets = presetTargets()
 	}
 	return plan, nil

@@ -87,3 +87,16 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// The table of goals wants what the API took, by the number of ports.
+func TestPublished(t *testing.T) {
+	r := &Report{Results: []Result{
+		{Name: "attach", Unit: "s", Median: 1},
+		{Name: "publish", Unit: "ms", Median: 20, Min: 19, Max: 21, Count: 10000, Samples: []float64{19, 20, 21}},
+		{Name: "publish-cli", Unit: "ms", Median: 25, Count: 10000},
+	}}
+	got := r.Published()
+	if len(got) != 1 || got[0].X != 10000 || got[0].Axis != "ports" || got[0].Median != 20 || len(got[0].Samples) != 3 || !got[0].LowerIsBetter {
+		t.Errorf("%+v", got)
+	}
+}

@@ -28,6 +28,9 @@ type Config struct {
 	Log    *slog.Logger
 }
 
+// publishName is the result of publishing by one request of the API.
+const publishName = "publish"
+
 // Budgets for what the defaults measure.
 const (
 	attachBudget  = 10 * time.Second
@@ -134,7 +137,7 @@ func (s *site) memory(ctx context.Context, r *Report) error {
 func (s *site) publishAll(ctx context.Context, r *Report) error {
 	for _, n := range append([]int{s.cfg.Ports}, s.cfg.More...) {
 		specs := s.specs(n)
-		res, err := s.publishRounds(ctx, "publish", n, specs, func() error { return s.publish(ctx, specs) })
+		res, err := s.publishRounds(ctx, publishName, n, specs, func() error { return s.publish(ctx, specs) })
 		if err != nil {
 			return err
 		}
@@ -154,7 +157,7 @@ func (s *site) publishAll(ctx context.Context, r *Report) error {
 }
 
 func (s *site) publishRounds(ctx context.Context, name string, n int, specs []api.PublishSpec, publish func() error) (Result, error) {
-	by := map[string]string{"publish": "the API", "publish-cli": "the command"}[name]
+	by := map[string]string{publishName: "the API", "publish-cli": "the command"}[name]
 	what := fmt.Sprintf("publish %s ports by one request of %s", grouped(n), by)
 	s.cfg.Log.Info(what, "rounds", s.cfg.Rounds)
 	var samples []float64
@@ -168,7 +171,9 @@ func (s *site) publishRounds(ctx context.Context, name string, n int, specs []ap
 			return Result{}, err
 		}
 	}
-	return result(name, what, "ms", samples), nil
+	res := result(name, what, "ms", samples)
+	res.Count = n
+	return res, nil
 }
 
 func result(name, what, unit string, samples []float64) Result {

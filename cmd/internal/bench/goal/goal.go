@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package goal holds what the project wants of the benchmark's figures, and judges a report by it.
+package goal
+
+import (
+	"fmt"
+
+	"github.com/vethway/vethway/cmd/internal/bench/report"
+	"github.com/vethway/vethway/cmd/internal/bench/stats"
+)
+
+// own is the target whose figures are judged.
+const own = "vethway"
+
+// fairShare is how much of its one CPU the traffic must have had for the rates to be compared; with less, it is what a
+// second of CPU time carried that is.
+const fairShare = 0.9
+
+// line is one goal. It finds the results that it is about by what they measure.
+type line struct {
+	group, name string
+	cell        cell
+	// who is the target that is judged; empty stands for vethway.
+	who string
+	// rival is the target that the figure is divided by; empty: the figure stands by itself.
+	rival string
+	// from is the place on the axis where the figure is divided by that of the same target; zero: it is not.
+	from int
+	// figure picks what is looked at; empty is the median.
+	figure figure
+	want   float64
+	atMost bool
+}
+
+// cell is what a result measures.
+type cell struct {
+	scenario, workload string
+	family, cpus       int
+	axis               string
+	x                  int // last stands for the largest that was measured
+}
+
+// last is the end of an axis, wherever it is.
+const last = -1
+
+type figure string
+
+const (
+	rate    figure = ""
+	latency figure = "median latency"
+)
+
+// Judge holds a report against every goal, in the order of the table.
+func Judge(r *report.Report) []report.Goal {
+	var goals []report.Goal
+	for _, l := range lines() {
+		goals = append(goals, l.judge(r.Results))
+	}
+	return goals
+}
+
+func (l line) judge(results []report.Result) report.Goal {
+	g := report.Goal{Group: l.group, Name: l.name, Rival: l.rival, Want: l.want, AtMost: l.atMost, State: report.Unmeasured}
+	who := l.who
+	if who == "" {
+		who = own
+	}
+	ours, ok := l.cell.find(results, who)
+	if !ok {
+		g.Note = fmt.Sprintf("%s has no such result in this run", who)
+		return g
+	}
+	g.Own, g.Unit = ours.Median, ours.Unit
+	switch {
+	case l.rival != "":
+		l.against(&g, ours, results)
+	case l.from != 0:
+		l.along(&g, ours, results)
+	default:
+		g.Value, g.Low, g.High = ours.Median, ours.Min, ours.Max
+	}
+	if g.State = report.Met; g.Value == 0 {
+		g.State = report.Unmeasured
+	} else if l.atMost && g.Value > l.want || !l.atMost && g.Value < l.want {
+		g.State = report.Missed
+		if reached(g) && g.Note == "" {
+			g.Note = "within the spread"
+		}
+	}
+	return g
+}
+
+// reached says whether the goal lies within the spread of a figure that misses it.
+func reached(g report.Goal) bool {
+	if g.AtMost {
+		return g.Low != 0 && g.Low <= g.Want
+	}
+	return g.High >= g.Want
+}
+
+// against divides by the rival, round by round.
+func (l line) against(g *report.Goal, ours report.Result, results []report.Result) {
+	theirs, ok := l.cell.find(results, l.rival)
+	spread, paired := ours.Spread[l.rival]
+	if !ok || !paired {
+		g.Note = fmt.Sprintf("%s has no such result in this run", l.rival)
+		return
+	}
+	g.Theirs = theirs.Median
+	if disturbed(ours) || disturbed(theirs) {
+		if byTime, ok := ours.Efficiency[l.rival]; ok {
+			spread = byTime
+			g.Note = "by CPU time, of which others took a part"
+		}
+	}
+	g.Value, g.Low, g.High = spread.Median, spread.Low, spread.High
+}
+
+func disturbed(r report.Result) bool { return r.CPUs == 1 && r.Share > 0 && r.Share < fairShare }
+
+// along divides by the same target's figure at the beginning of the axis. The two were not measured side by side.
+func (l line) along(g *report.Goal, ours report.Result, results []report.Result) {
+	start := l.cell
+	start.x = l.from
+	first, ok := start.find(results, ours.Target)
+	if !ok || first.X == ours.X {
+		g.Note = "only one place of the axis was measured"
+		return
+	}
+	g.Note = fmt.Sprintf("%d %s, against %d", ours.X, ours.Axis, first.X)
+	g.Theirs = first.Median
+	a, b := ours.Median, first.Median
+	if disturbed(ours) || disturbed(first) {
+		// What an event costs is the same whoever else wants the CPU.
+		a, b = first.Cost, ours.Cost
+		g.Note += ", by CPU time"
+	}
+	if l.figure == latency {
+		g.Own, g.Theirs, g.Unit = ours.P50, first.P50, "us"
+		a, b = ours.P50, first.P50
+	}
+	if b == 0 {
+		return
+	}
+	g.Value = a / b
+	if l.figure == rate && b == first.Median {
+		low, high := stats.Spread(values(ours)), stats.Spread(values(first))
+		if high.High > 0 && high.Low > 0 {
+			g.Low, g.High = low.Low/high.High, low.High/high.Low
+		}
+	}
+}
+
+func values(r report.Result) []float64 {
+	var list []float64
+	for _, s := range r.Samples {
+		if s.Error == "" {
+			list = append(list, s.Value)
+		}
+	}
+	return list
+}
+
+// find looks for a target's result with at least one good sample.
+func (c cell) find(results []report.Result, who string) (found report.Result, ok bool) {
+	for _, r := range results {
+		switch {
+		case r.Target != who, r.Scenario != c.scenario, r.Workload != c.workload, r.Family != c.family, r.CPUs != c.cpus,
+			r.Axis != c.axis, c.x != last && r.X != c.x, r.Median == 0:
+			continue
+		}
+		if !ok || r.X > found.X {
+			found, ok = r, true
+		}
+	}
+	return found, ok
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package goal
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/vethway/vethway/cmd/internal/bench/report"
+	"github.com/vethway/vethway/cmd/internal/bench/stats"
+	"github.com/vethway/vethway/cmd/internal/bench/target"
+	"github.com/vethway/vethway/cmd/internal/bench/workload"
+)
+
+func results() []report.Result {
+	pair := func(workload string, share, ratio, byTime float64) []report.Result {
+		head := report.Result{Scenario: "published", Workload: workload, Family: 4, CPUs: 1, Unit: "packets/s", Share: share}
+		ours, theirs := head, head
+		ours.Target, ours.Median = "vethway", 150
+		ours.Spread = map[string]stats.Interval{"iptables": {Median: ratio, Low: ratio - 0.1, High: ratio + 0.1}}
+		ours.Efficiency = map[string]stats.Interval{"iptables": {Median: byTime, Low: byTime, High: byTime}}
+		theirs.Target, theirs.Median = "iptables", 100
+		return []report.Result{ours, theirs}
+	}
+	along := func(x int, median float64) report.Result {
+		return report.Result{
+			Scenario: "published", Workload: "crr", Family: 4, CPUs: 1, Target: "vethway", Axis: "ports", X: x, Unit: "connections/s",
+			Median: median, Share: 1, P50: 60, Samples: []report.Sample{{Value: median}},
+		}
+	}
+	all := slices.Concat(pair("stream-in", 1, 1.50, 1), pair("stream-out", 1, 1.40, 1), pair("rr", 0.5, 1.1, 1.45), pair("udp", 1, 1.2, 1))
+	return append(all, along(1, 100), along(1000, 99), along(10000, 90),
+		report.Result{Scenario: "publish", Workload: "publish", Axis: "ports", X: 10000, Target: "vethway", Unit: "ms", Median: 25, Min: 19, Max: 30})
+}
+
+func TestJudge(t *testing.T) {
+	goals := Judge(&report.Report{Results: results()})
+	for _, want := range []report.Goal{
+		{Name: "published stream-in", State: report.Met, Value: 1.50},
+		{Name: "published stream-out", State: report.Missed, Value: 1.40, Note: "within the spread"},
+		{Name: "published rr", State: report.Met, Value: 1.45, Note: "by CPU time, of which others took a part"},
+		{Name: "published udp", State: report.Missed, Value: 1.2},
+		{Name: "published crr", State: report.Unmeasured, Note: "vethway has no such result in this run"},
+		{Name: "connections/s, most ports to one", State: report.Missed, Value: 0.9, Note: "10000 ports, against 1"},
+		{Name: "connection latency, most ports to one", State: report.Met, Value: 1, Note: "10000 ports, against 1"},
+		{Name: "connections/s at 10,000 ports", State: report.Unmeasured, Note: "iptables has no such result in this run"},
+		{Name: "10,000 ports by one request", State: report.Missed, Value: 25, Note: "within the spread"},
+		{Name: "65,000 ports by one request", State: report.Unmeasured, Note: "vethway has no such result in this run"},
+	} {
+		i := slices.IndexFunc(goals, func(g report.Goal) bool { return g.Name == want.Name })
+		if i < 0 {
+			t.Errorf("no goal %q", want.Name)
+			continue
+		}
+		if got := goals[i]; got.State != want.State || got.Value != want.Value || got.Note != want.Note {
+			t.Errorf("%s: %s, %v, %q, want %s, %v, %q", want.Name, got.State, got.Value, got.Note, want.State, want.Value, want.Note)
+		}
+	}
+}
+
+// A goal that names what does not exist would be unmeasured for ever.
+func TestLinesNameWhatThereIs(t *testing.T) {
+	var scenarios, workloads, targets []string
+	for _, s := range target.Scenarios() {
+		scenarios = append(scenarios, string(s))
+	}
+	for _, w := range workload.All() {
+		workloads = append(workloads, w.Name)
+	}
+	for _, m := range target.All() {
+		targets = append(targets, m.Name)
+	}
+	for _, l := range lines() {
+		// What is published and created, and what programs cost, are no traffic.
+		if c := l.cell; c.workload != "program" && c.scenario != "publish" && c.scenario != "create" {
+			if !slices.Contains(scenarios, c.scenario) || !slices.Contains(workloads, c.workload) {
+				t.Errorf("%s, %s: %s and %s do not both exist", l.group, l.name, c.scenario, c.workload)
+			}
+		}
+		for _, who := range []string{l.who, l.rival} {
+			if who != "" && !slices.Contains(targets, who) {
+				t.Errorf("%s, %s: no target %s", l.group, l.name, who)
+			}
+		}
+		if l.want <= 0 || l.group == "" || l.name == "" {
+			t.Errorf("a goal without a figure or a name: %+v", l)
+		}
+	}
+}

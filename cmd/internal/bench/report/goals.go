@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/vethway/vethway/cmd/internal/cli/output"
+)
+
+// GoalTable is the table of goals: what is wanted, what was measured, and whether it is enough.
+func (r *Report) GoalTable() *output.Table {
+	table := output.NewTable("GOAL", "OWN", "RIVAL'S", "VALUE", "SPREAD", "WANTED", "STATE", "NOTE")
+	group := ""
+	for _, g := range r.Goals {
+		if g.Group != group {
+			group = g.Group
+			table.Row(strings.ToUpper(group[:1])+group[1:]+":", "", "", "", "", "", "", "")
+		}
+		table.Row("  "+g.Name, withUnit(g.Own, g.Unit), withUnit(g.Theirs, g.Unit), g.value(g.Value), g.spread(), g.wanted(), g.State, g.Note)
+	}
+	return table
+}
+
+// WriteGoals writes it for a person, with the sum below.
+func (r *Report) WriteGoals(w io.Writer) error {
+	if len(r.Goals) == 0 {
+		return nil
+	}
+	var table bytes.Buffer
+	if err := r.GoalTable().WriteAligned(&table); err != nil {
+		return err
+	}
+	for line := range strings.Lines(table.String()) {
+		// The heading of a group has the line for itself.
+		if head, empty, ok := strings.Cut(line, ": "); ok && strings.Trim(empty, "- \n") == "" {
+			line = head + ":\n"
+		}
+		if _, err := io.WriteString(w, line); err != nil {
+			return fmt.Errorf("print goals: %w", err)
+		}
+	}
+	count := make(map[string]int)
+	for _, g := range r.Goals {
+		count[g.State]++
+	}
+	_, err := fmt.Fprintf(w, "\n%d goals: %d met, %d missed, %d not measured by this run.\n",
+		len(r.Goals), count[Met], count[Missed], count[Unmeasured])
+	if err != nil {
+		return fmt.Errorf("print goals: %w", err)
+	}
+	return nil
+}
+
+func withUnit(v float64, unit string) string {
+	if v == 0 {
+		return ""
+	}
+	return Figure(v) + " " + unit
+}
+
+// ratio says whether the value is a quotient of two figures.
+func (g Goal) ratio() bool { return g.Value != g.Own }
+
+func (g Goal) value(v float64) string {
+	switch {
+	case v == 0:
+		return ""
+	case g.ratio():
+		return fmt.Sprintf("%.2fx", v)
+	}
+	return Figure(v) + " " + g.Unit
+}
+
+func (g Goal) spread() string {
+	switch {
+	case g.Low == 0 && g.High == 0:
+		return ""
+	case g.ratio():
+		return fmt.Sprintf("%.2f to %.2f", g.Low, g.High)
+	}
+	return Figure(g.Low) + " to " + Figure(g.High)
+}
+
+func (g Goal) wanted() string {
+	bound := "at least "
+	if g.AtMost {
+		bound = "at most "
+	}
+	if g.Value == 0 || g.ratio() {
+		return bound + fmt.Sprintf("%.2f", g.Want)
+	}
+	return bound + Figure(g.Want) + " " + g.Unit
+}
