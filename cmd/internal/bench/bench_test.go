@@ -19,9 +19,9 @@ import (
 	"github.com/vethway/vethway/test/rivals"
 )
 
-// The run starts its own executable again to make the traffic: here that is the test binary.
+// The run starts its own executable again to make the traffic, and a test starts a run: here that is the test binary.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == trafficCommand || os.Args[1] == rivals.ProxyCommand) {
+	if len(os.Args) > 1 && slices.Contains([]string{trafficCommand, rivals.ProxyCommand, "run"}, os.Args[1]) {
 		os.Exit(Main(os.Args[1:], streams.System()))
 	}
 	os.Exit(m.Run())

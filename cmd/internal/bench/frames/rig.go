@@ -28,7 +28,7 @@ import (
 const (
 	liveFrames = 1 << 1 // BPF_F_TEST_XDP_LIVE_FRAMES
 	// Frames that one call sends. The kernel allocates its pages anew for each call, so calls must be long.
-	chunk   = 1 << 15
+	chunk   = 1 << 13
 	payload = 64
 )
 
