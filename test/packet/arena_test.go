@@ -20,8 +20,11 @@ const (
 	arenaQuota  = 60   // sessions that a container may have
 )
 
-// detourMAC is of what fragments out of order are sent to.
-var detourMAC = mac{2, 0, 0, 0, 0, 9}
+// Of what fragments out of order are sent to, and what is too big.
+var (
+	detourMAC = mac{2, 0, 0, 0, 0, 9}
+	cutterMAC = mac{2, 0, 0, 0, 0, 10}
+)
 
 // arena is a world with sessions of every kind. Whatever is sent through it, it
 // is put back to what it was after a packet or a few, so that what they do can
@@ -118,11 +121,13 @@ func (w *world) families() []family {
 	return []family{{world: w, name: behaviour.IPv4}, {world: w, name: behaviour.IPv6, six: true}}
 }
 
-// settings sets the quota, and whether fragments out of order take the detour.
+// settings sets the quota, and whether there is a detour for fragments out of
+// order and for what is too big.
 func (a *arena) settings(detour bool) error {
 	s := bpf.VethwaySettingsValue{MaxFlows: arenaQuota, Flags: 1}
 	if detour {
 		s.Detour, s.DetourMac = a.uplinks["eth1"].ifindex, detourMAC
+		s.Cutter, s.CutterMac = a.uplinks["eth1"].ifindex, cutterMAC
 	}
 	return a.Settings.Put(uint32(0), s)
 }

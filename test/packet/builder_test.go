@@ -38,6 +38,7 @@ func (b builder) headers() {
 		b.add(name+", in", arrives("", b.flagged(b.inbound("eth0", b.remote(), b.host(), 40001, 8080), flags)))
 	}
 	b.lifetimes()
+	b.cut()
 	none := b.from("c1", b.remote(), 5000, 443)
 	none.proto, none.noSum = udp, true
 	b.add("udp without a checksum", arrives("c1", none))
@@ -58,6 +59,24 @@ func (b builder) lifetimes() {
 			p.frag = 0x4000
 			b.add(which+" may not be cut up, "+c.name, arrives(c.from, p))
 		}
+	}
+}
+
+// cut are datagrams too big for the container's network, on their way to where
+// they are cut up and back.
+func (b builder) cut() {
+	for name, c := range map[string]conversation{"published": b.published(udp), "hairpin": b.hairpinned(udp, "c2")} {
+		asked, piece := arrives(c.from, bigger(c.asked)), shotOf("from cutter", "eth1", c.delivered)
+		asked.how = howDetour
+		b.add("cut "+name, asked, piece, arrives(c.to, bigger(c.answer)))
+		pieces := []shot{}
+		large := c.asked
+		large.payload = make([]byte, 3300)
+		for _, frame := range split(large, 1640, 79) {
+			asked.ip = frame[ethLen:]
+			pieces = append(pieces, asked)
+		}
+		b.add("cut fragments "+name, pieces...)
 	}
 }
 

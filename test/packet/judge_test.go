@@ -46,6 +46,8 @@ func (w *world) at(p place) (*ebpf.Program, skBuff) {
 		return w.FromTun, skBuff{Ifindex: from}
 	case "from detour":
 		return w.FromDetour, skBuff{Ifindex: from}
+	case "from cutter":
+		return w.FromCutter, skBuff{Ifindex: from}
 	case "to bridge":
 		return w.ToBridge, skBuff{Ifindex: w.containers["c1"].network.ifindex, IngressIfindex: from}
 	}

@@ -31,7 +31,7 @@ const (
 	howMask    = 3    // which of these; none: the EtherType is right
 	howMended  = 4    // all checksums are made right
 	howFlooded = 8    // to all
-	howDetour  = 16   // fragments out of order may take the detour
+	howDetour  = 16   // there is a detour for fragments out of order and for what is too big
 	howMarked  = 32   // it comes from there
 	howOwnHead = 64   // without link-layer header: its first bytes stay as they are
 	shotMax    = 1900 // bytes
@@ -48,7 +48,7 @@ func sources(prog string) []string {
 		return []string{"eth0", "eth1"}
 	case "from tun":
 		return []string{"tun0"}
-	case "from detour":
+	case "from detour", "from cutter":
 		return []string{"eth1"}
 	case "to bridge":
 		return []string{"eth0", "d1", "", "tun0"}

@@ -59,7 +59,7 @@ const (
 	moveHead    = 5 // bytes
 )
 
-var moves = []string{"from container", "from uplink", "to uplink", "to bridge", "from tun", "to tun", "from detour", moveReplace, moveRoutes, moveCollect}
+var moves = []string{"from container", "from uplink", "to uplink", "to bridge", "from tun", "to tun", "from detour", "from cutter", moveReplace, moveRoutes, moveCollect}
 
 // readMoves reads a script: what, from whom, how, and a packet with its length before it.
 func readMoves(script []byte) []shot {
