@@ -20,6 +20,7 @@ const (
 	benchTTL     = 255
 	benchRepeats = benchTTL - 5
 	loopback     = 1 // the interface that a run without a context comes from
+	flowPorts    = 16 // FLOW_PORTS
 )
 
 // BenchmarkProgram measures the programs alone: what a packet costs from the
@@ -119,7 +120,7 @@ func (f family) ring(b *testing.B, one, two packet, v flowValue) {
 		v.N_src, v.N_dst, v.N_sport, v.N_dport = toAddr(two.src), toAddr(two.dst), wire(two.sport), wire(two.dport)
 		v.AddrDiff = uint32(difference(one, two, true))
 		v.PortDiff = uint32(difference(one, two, false))
-		v.Slot, v.Generation = slotHost, generation
+		v.Slot, v.Generation, v.Flags = slotHost, generation, flowPorts
 		check(b, f.Flows.Put(key(one), v))
 		one, two = two, one
 	}
