@@ -9,18 +9,21 @@ import (
 	"os"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/bpf"
 )
 
 // Features is what the kernel can do.
 type Features struct {
 	Kernel       string // such as 6.18
 	TCX          bool   // attach points with an order, updated in place (6.6)
-	ChecksumIPv6 bool   // bpf_l4_csum_replace knows BPF_F_IPV6 (6.16, and some stable releases)
 	Defragment   bool   // fragments are put together where a netfilter program asks for it (6.6)
+	KernelPacket bool   // programs may look at struct sk_buff (6.2)
+	Clock        Clock  // how the tick counter tells the time
 }
 
 // Names lists the features that the kernel has, for people.
@@ -29,21 +32,25 @@ func (f Features) Names() []string {
 	if f.TCX {
 		names = append(names, "tcx")
 	}
-	if f.ChecksumIPv6 {
-		names = append(names, "csum-ipv6")
-	}
 	if f.Defragment {
 		names = append(names, "defragment")
+	}
+	if f.KernelPacket {
+		names = append(names, "direct-checksums")
 	}
 	return names
 }
 
-const (
-	btfPath = "/sys/kernel/btf/vmlinux"
-	// flagChecksumIPv6 is BPF_F_IPV6 of bpf_l4_csum_replace.
-	flagChecksumIPv6 = 1 << 7
-	flagPseudoHeader = 1 << 4
-)
+// Apply sets the constants by which the programs know what the kernel can do.
+func (f Features) Apply(spec *ebpf.CollectionSpec) error {
+	return setVariables(spec, map[string]any{
+		bpf.VethwayVarDirectChecksums: f.KernelPacket,
+		bpf.VethwayVarClockBase:       f.Clock.Base,
+		bpf.VethwayVarClockMult:       f.Clock.Mult,
+	})
+}
+
+const btfPath = "/sys/kernel/btf/vmlinux"
 
 // Probe finds out what the kernel can do. It fails with ErrKernelTooOld, ErrNoBTF or ErrMissingCapability when that is
 // too little.
@@ -65,10 +72,13 @@ func Probe() (Features, error) {
 	if f.TCX, err = probeTCX(); err != nil {
 		return f, err
 	}
-	if f.ChecksumIPv6, err = probeChecksumIPv6(); err != nil {
+	if f.Defragment, err = probeDefragment(); err != nil {
 		return f, err
 	}
-	if f.Defragment, err = probeDefragment(); err != nil {
+	if f.KernelPacket, err = probeKernelPacket(); err != nil {
+		return f, err
+	}
+	if f.Clock, err = readClock(); err != nil {
 		return f, err
 	}
 	return f, nil
@@ -104,31 +114,21 @@ func probeTCX() (bool, error) {
 	return true, nil
 }
 
-// probeChecksumIPv6 runs a program that changes nothing with the flag: a kernel that does not know it says EINVAL.
-func probeChecksumIPv6() (bool, error) {
-	const ethernet, ipv6, tcp, checksumOffset = 14, 40, 20, 16
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "vw_probe", Type: ebpf.SchedCLS, License: "Dual BSD/GPL",
-		Instructions: asm.Instructions{
-			asm.Mov.Imm(asm.R2, ethernet+ipv6+checksumOffset),
-			asm.Mov.Imm(asm.R3, 0),
-			asm.Mov.Imm(asm.R4, 0),
-			asm.Mov.Imm(asm.R5, flagChecksumIPv6|flagPseudoHeader),
-			asm.FnL4CsumReplace.Call(),
-			asm.Return(),
-		},
-	})
+// probeKernelPacket looks for the function that gives programs the kernel's own view of the packet.
+func probeKernelPacket() (bool, error) {
+	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
-		return false, wrapPermission("probe for IPv6 checksums", err)
+		return false, fmt.Errorf("read the kernel's types: %w", err)
 	}
-	defer prog.Close()
-	packet := make([]byte, ethernet+ipv6+tcp)
-	packet[12], packet[13], packet[14] = 0x86, 0xdd, 0x60
-	ret, err := prog.Run(&ebpf.RunOptions{Data: packet})
+	var fn *btf.Func
+	err = kernel.TypeByName("bpf_cast_to_kern_ctx", &fn)
+	if errors.Is(err, btf.ErrNotFound) {
+		return false, nil
+	}
 	if err != nil {
-		return false, fmt.Errorf("probe for IPv6 checksums: %w", err)
+		return false, fmt.Errorf("look for bpf_cast_to_kern_ctx: %w", err)
 	}
-	return ret == 0, nil
+	return true, nil
 }
 
 // wrapPermission turns the kernel's EPERM into ErrMissingCapability.

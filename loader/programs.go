@@ -96,21 +96,25 @@ func (l *Loader) setKnobs(spec *ebpf.CollectionSpec) error {
 	if l.cfg.LocalLast != 0 {
 		knobs[bpf.VethwayVarLocalFirst], knobs[bpf.VethwayVarLocalLast] = l.cfg.LocalFirst, l.cfg.LocalLast
 	}
-	if l.features.ChecksumIPv6 {
-		knobs[bpf.VethwayVarCsumIpv6Flag] = uint32(flagChecksumIPv6)
+	if err := errors.Join(setVariables(spec, knobs), l.features.Apply(spec)); err != nil {
+		return err
 	}
-	for name, value := range knobs {
+	for name, into := range map[string]*uint16{bpf.VethwayVarPoolFirst: &l.poolFirst, bpf.VethwayVarPoolLast: &l.poolLast} {
+		if err := spec.Variables[name].Get(into); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func setVariables(spec *ebpf.CollectionSpec, values map[string]any) error {
+	for name, value := range values {
 		v := spec.Variables[name]
 		if v == nil {
 			return fmt.Errorf("the object has no variable %s", name)
 		}
 		if err := v.Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
-		}
-	}
-	for name, into := range map[string]*uint16{bpf.VethwayVarPoolFirst: &l.poolFirst, bpf.VethwayVarPoolLast: &l.poolLast} {
-		if err := spec.Variables[name].Get(into); err != nil {
-			return fmt.Errorf("read %s: %w", name, err)
 		}
 	}
 	return nil

@@ -36,6 +36,8 @@ typedef _Bool bool;
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define barrier_var(var) asm volatile("" : "+r"(var))
+#define __ksym __attribute__((section(".ksyms")))
+#define __weak __attribute__((weak))
 #define offsetof(type, member) __builtin_offsetof(type, member)
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
@@ -254,3 +256,21 @@ static long (*bpf_redirect_peer)(__u32 ifindex, __u64 flags) = (void *)155;
 static __u64 (*bpf_ktime_get_coarse_ns)(void) = (void *)160;
 static long (*bpf_loop)(__u32 nr_loops, void *callback_fn, void *callback_ctx, __u64 flags) = (void *)181;
 static int (*bpf_set_retval)(int retval) = (void *)187;
+static __s64 (*bpf_csum_update)(struct __sk_buff *skb, __wsum csum) = (void *)40;
+static __u64 (*bpf_jiffies64)(void) = (void *)118;
+
+/* Of the kernel's own struct sk_buff, what is read; where it is, the loader finds out from the kernel's BTF. */
+struct sk_buff {
+	__u8 ip_summed:2;
+} __attribute__((preserve_access_index));
+
+#define CHECKSUM_COMPLETE 2
+#define CHECKSUM_PARTIAL 3
+
+/* What __builtin_preserve_field_info() is asked for: enum bpf_field_info_kind of clang. */
+#define FIELD_BYTE_OFFSET 0
+#define FIELD_BYTE_SIZE 1
+#define FIELD_LSHIFT_U64 4
+#define FIELD_RSHIFT_U64 5
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak; /* 6.2 */

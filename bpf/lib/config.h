@@ -16,5 +16,12 @@ volatile const __u16 pool_last = 32767;
 volatile const __u16 local_first = 32768;
 volatile const __u16 local_last = 60999;
 
-/* Flag for bpf_l4_csum_replace on IPv6 packets: BPF_F_IPV6 where the kernel knows it (6.16 and stable releases), 0 elsewhere. */
-volatile const __u32 csum_ipv6_flag = 0;
+/* Whether the programs may look at the kernel's struct sk_buff (bpf_cast_to_kern_ctx, 6.2): then they correct checksums themselves. */
+volatile const bool direct_checksums = false;
+
+/*
+ * Seconds of CLOCK_MONOTONIC from the tick counter, which costs no call: (jiffies - clock_base) * clock_mult / 2^35. The factor is rounded,
+ * which makes a second in three years. 0: not known, the clock is asked.
+ */
+volatile const __u64 clock_base = 0;
+volatile const __u64 clock_mult = 0;

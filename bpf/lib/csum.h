@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Checksums, by difference only (RFC 1624): a GSO packet is seen whole, and its checksum may still be partial, which the kernel's helper
- * knows and we do not.
+ * Checksums, by difference only (RFC 1624): a GSO packet is seen whole, and its checksum may still be partial.
  */
 #pragma once
 
@@ -48,22 +47,93 @@ static __always_inline __u32 csum_offset(const struct packet *pkt)
 	return 0;
 }
 
-/* Corrects the transport checksum for changed addresses and ports. A UDP checksum of zero (none, RFC 768) stays zero in IPv4, and
- * never becomes zero by our doing. */
-static __always_inline int csum_l4_replace(struct __sk_buff *ctx, const struct packet *pkt, __u32 addr_diff, __u32 port_diff)
+/* CHECKSUM_*: what the kernel knows of the transport checksum. */
+static __always_inline __u32 packet_ip_summed(struct __sk_buff *ctx)
 {
-	__u32 off = csum_offset(pkt), flags = 0;
+	const struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
+	const void *at = (const void *)skb + __builtin_preserve_field_info(skb->ip_summed, FIELD_BYTE_OFFSET);
+	__u64 bits = 0;
 
-	if (!off)
-		return 0;
-	off += pkt->l4;
-	if (pkt->key.proto == IPPROTO_UDP)
-		flags = BPF_F_MARK_MANGLED_0;
+	switch (__builtin_preserve_field_info(skb->ip_summed, FIELD_BYTE_SIZE)) {
+	case 1:
+		bits = *(const __u8 *)at;
+		break;
+	case 2:
+		bits = *(const __u16 *)at;
+		break;
+	case 4:
+		bits = *(const __u32 *)at;
+		break;
+	}
+	bits <<= __builtin_preserve_field_info(skb->ip_summed, FIELD_LSHIFT_U64);
+	return bits >> __builtin_preserve_field_info(skb->ip_summed, FIELD_RSHIFT_U64);
+}
+
+/*
+ * Corrects a transport checksum where it stands. A partial one is the sum of the pseudo-header, which knows no ports, and is not
+ * inverted yet. A UDP checksum of zero (none, RFC 768) stays zero, and none becomes zero by our doing.
+ */
+static __always_inline void csum_l4_apply(const struct packet *pkt, __sum16 *check, bool partial, __u32 addr_diff,
+					  __u32 port_diff)
+{
+	bool udp = pkt->key.proto == IPPROTO_UDP;
+	__sum16 sum = *check;
+
+	if (udp && !sum)
+		return;
 	/* ICMP for IPv4 has no pseudo-header. */
-	if (addr_diff && pkt->key.proto != IPPROTO_ICMP &&
-	    bpf_l4_csum_replace(ctx, off, 0, addr_diff, flags | BPF_F_PSEUDO_HDR | (pkt->v6 ? csum_ipv6_flag : 0)))
+	if (pkt->key.proto == IPPROTO_ICMP)
+		addr_diff = 0;
+	if (partial)
+		sum = csum_fold((__u32)sum + addr_diff);
+	else
+		sum = csum_apply(sum, addr_diff + port_diff);
+	*check = udp && !sum ? 0xffff : sum;
+}
+
+/* Who does not know takes the case that needs most. */
+static __always_inline __u32 packet_summed(struct __sk_buff *ctx)
+{
+	return direct_checksums ? packet_ip_summed(ctx) : CHECKSUM_COMPLETE;
+}
+
+/* The same by the kernel's helper, which knows. Where a device has summed up the whole packet, the helper takes it for IPv4. */
+static __always_inline int csum_l4_replace(struct __sk_buff *ctx, const struct packet *pkt, __u32 off, __u32 addr_diff,
+					   __u32 port_diff)
+{
+	__u32 flags = pkt->key.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+
+	off += pkt->l4;
+	if (addr_diff && pkt->key.proto != IPPROTO_ICMP && bpf_l4_csum_replace(ctx, off, 0, addr_diff, flags | BPF_F_PSEUDO_HDR))
 		return -DROP_REWRITE;
 	if (port_diff && bpf_l4_csum_replace(ctx, off, 0, port_diff, flags))
 		return -DROP_REWRITE;
 	return 0;
+}
+
+/* summed: packet_summed(). */
+static __always_inline int csum_l4_update(struct __sk_buff *ctx, const struct packet *pkt, __u32 summed, __u32 addr_diff,
+					  __u32 port_diff)
+{
+	__u32 off = pkt->later ? 0 : csum_offset(pkt);
+	__u8 *l4;
+
+	if (!off)
+		return 0;
+	if (summed == CHECKSUM_COMPLETE)
+		return csum_l4_replace(ctx, pkt, off, addr_diff, port_diff);
+	l4 = packet_at(ctx, pkt->l4, off == 16 ? 18 : 8);
+	if (!l4)
+		return -DROP_REWRITE;
+	csum_l4_apply(pkt, (__sum16 *)(l4 + off), summed == CHECKSUM_PARTIAL, addr_diff, port_diff);
+	return 0;
+}
+
+/*
+ * What a device has summed up over the whole packet (CHECKSUM_COMPLETE) is what the receiver judges it by. In IPv4 each change is made up for
+ * by the header's own checksum, and by the helper above. The header of IPv6 has none.
+ */
+static __always_inline void csum_whole_update6(struct __sk_buff *ctx, __u32 addr_diff, __be16 hops_before, __be16 hops_after)
+{
+	bpf_csum_update(ctx, addr_diff + csum_diff16(hops_before, hops_after));
 }

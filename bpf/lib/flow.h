@@ -11,6 +11,8 @@
 
 static __always_inline __u32 clock_seconds(void)
 {
+	if (clock_mult)
+		return (bpf_jiffies64() - clock_base) * clock_mult >> 35;
 	return bpf_ktime_get_coarse_ns() / NSEC_PER_SEC;
 }
 

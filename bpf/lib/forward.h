@@ -58,20 +58,25 @@ static __always_inline int rewrite_ipv4(struct iphdr *ip, const struct flow_valu
 static __always_inline int packet_rewrite(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow,
 					  __u32 ttl_step, bool eth)
 {
+	__u32 summed = packet_summed(ctx);
 	void *start;
 	__u8 *l4;
 
-	if (!pkt->later && csum_l4_replace(ctx, pkt, flow->addr_diff, flow->port_diff))
+	if (csum_l4_update(ctx, pkt, summed, flow->addr_diff, flow->port_diff))
 		return -DROP_REWRITE;
 	start = packet_at(ctx, pkt->l3, sizeof(struct iphdr));
 	if (!start)
 		return -DROP_REWRITE;
 	if (pkt->v6) {
 		struct ipv6hdr *ip = packet_at(ctx, pkt->l3, sizeof(*ip));
+		__be16 hops;
 
 		if (!ip)
 			return -DROP_REWRITE;
+		hops = *(__be16 *)&ip->nexthdr;
 		ip->hop_limit -= ttl_step;
+		if (summed == CHECKSUM_COMPLETE)
+			csum_whole_update6(ctx, flow->addr_diff, hops, *(__be16 *)&ip->nexthdr);
 		__builtin_memcpy(ip->saddr, flow->n_src.b, 16);
 		__builtin_memcpy(ip->daddr, flow->n_dst.b, 16);
 	} else {

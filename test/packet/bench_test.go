@@ -19,7 +19,7 @@ import (
 const (
 	benchTTL     = 255
 	benchRepeats = benchTTL - 5
-	loopback     = 1 // the interface that a run without a context comes from
+	loopback     = 1  // the interface that a run without a context comes from
 	flowPorts    = 16 // FLOW_PORTS
 )
 

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/loader"
 )
 
 // Short names for what the tests use all the time.
@@ -34,9 +35,6 @@ const (
 
 	poolFirst, poolLast   = 1024, 32767
 	localFirst, localLast = 32768, 60999
-
-	// BPF_F_IPV6 of bpf_l4_csum_replace.
-	csumIPv6 = 1 << 7
 )
 
 // programs are those that packets run through, and what they share.
@@ -88,6 +86,7 @@ type knobs struct {
 	flows               uint32 // entries in the flow table
 	others              uint32 // entries in the tables of bindings and of fragments
 	marked              bool   // tells which blocks of the programs ran
+	helperChecksums     bool   // as on kernels that do not show programs their own struct sk_buff
 }
 
 // newWorld gives a test empty counters and flows, and c1's port 80 published
@@ -119,6 +118,11 @@ func (w *world) load(k knobs) error {
 	if k.poolFirst == 0 {
 		k.poolFirst, k.poolLast = poolFirst, poolLast
 	}
+	features, err := loader.Probe()
+	if err != nil {
+		return err
+	}
+	features.KernelPacket = features.KernelPacket && !k.helperChecksums
 	if k.flows != 0 {
 		spec.Maps[bpf.VethwayMapFlows].MaxEntries = k.flows
 	}
@@ -132,7 +136,7 @@ func (w *world) load(k knobs) error {
 		spec.Variables[bpf.VethwayVarPoolLast].Set(k.poolLast),
 		spec.Variables[bpf.VethwayVarLocalFirst].Set(uint16(localFirst)),
 		spec.Variables[bpf.VethwayVarLocalLast].Set(uint16(localLast)),
-		spec.Variables[bpf.VethwayVarCsumIpv6Flag].Set(uint32(csumIPv6)),
+		features.Apply(spec),
 	)
 	if err != nil {
 		return err
