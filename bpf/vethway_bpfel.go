@@ -195,7 +195,7 @@ type VethwayFlowValue struct {
 	TcpFlags        uint8
 	Seen            uint32
 	Owner           uint32
-	Pad             uint32
+	NextHopSeen     uint32
 	Packets         uint64
 	Bytes           uint64
 }
@@ -401,7 +401,9 @@ const (
 	VethwayProgVwToBridge      = "vw_to_bridge"
 	VethwayProgVwToTun         = "vw_to_tun"
 	VethwayProgVwToUplink      = "vw_to_uplink"
-	VethwayVarCsumIpv6Flag     = "csum_ipv6_flag"
+	VethwayVarClockBase        = "clock_base"
+	VethwayVarClockMult        = "clock_mult"
+	VethwayVarDirectChecksums  = "direct_checksums"
 	VethwayVarHostNetns        = "host_netns"
 	VethwayVarLocalFirst       = "local_first"
 	VethwayVarLocalLast        = "local_last"
@@ -513,12 +515,14 @@ type VethwayMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type VethwayVariableSpecs struct {
-	CsumIpv6Flag *ebpf.VariableSpec `ebpf:"csum_ipv6_flag"`
-	HostNetns    *ebpf.VariableSpec `ebpf:"host_netns"`
-	LocalFirst   *ebpf.VariableSpec `ebpf:"local_first"`
-	LocalLast    *ebpf.VariableSpec `ebpf:"local_last"`
-	PoolFirst    *ebpf.VariableSpec `ebpf:"pool_first"`
-	PoolLast     *ebpf.VariableSpec `ebpf:"pool_last"`
+	ClockBase       *ebpf.VariableSpec `ebpf:"clock_base"`
+	ClockMult       *ebpf.VariableSpec `ebpf:"clock_mult"`
+	DirectChecksums *ebpf.VariableSpec `ebpf:"direct_checksums"`
+	HostNetns       *ebpf.VariableSpec `ebpf:"host_netns"`
+	LocalFirst      *ebpf.VariableSpec `ebpf:"local_first"`
+	LocalLast       *ebpf.VariableSpec `ebpf:"local_last"`
+	PoolFirst       *ebpf.VariableSpec `ebpf:"pool_first"`
+	PoolLast        *ebpf.VariableSpec `ebpf:"pool_last"`
 }
 
 // VethwayObjects contains all objects after they have been loaded into the kernel.
@@ -594,12 +598,14 @@ func (m *VethwayMaps) Close() error {
 //
 // It can be passed to LoadVethwayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type VethwayVariables struct {
-	CsumIpv6Flag *ebpf.Variable `ebpf:"csum_ipv6_flag"`
-	HostNetns    *ebpf.Variable `ebpf:"host_netns"`
-	LocalFirst   *ebpf.Variable `ebpf:"local_first"`
-	LocalLast    *ebpf.Variable `ebpf:"local_last"`
-	PoolFirst    *ebpf.Variable `ebpf:"pool_first"`
-	PoolLast     *ebpf.Variable `ebpf:"pool_last"`
+	ClockBase       *ebpf.Variable `ebpf:"clock_base"`
+	ClockMult       *ebpf.Variable `ebpf:"clock_mult"`
+	DirectChecksums *ebpf.Variable `ebpf:"direct_checksums"`
+	HostNetns       *ebpf.Variable `ebpf:"host_netns"`
+	LocalFirst      *ebpf.Variable `ebpf:"local_first"`
+	LocalLast       *ebpf.Variable `ebpf:"local_last"`
+	PoolFirst       *ebpf.Variable `ebpf:"pool_first"`
+	PoolLast        *ebpf.Variable `ebpf:"pool_last"`
 }
 
 // VethwayPrograms contains all programs after they have been loaded into the kernel.

@@ -72,6 +72,7 @@ type Flow struct {
 	RouteGeneration    uint32
 	NextHop            netip.Addr // invalid: none
 	DMAC, SMAC         MAC
+	NextHopSeen        uint32 // CLOCK_MONOTONIC seconds when both were on a packet to the next hop; 0: never
 	MTU, Network       uint16
 	Kind               FlowKind
 	Action             uint8
@@ -104,7 +105,7 @@ func toFlow(v Flow) bpf.VethwayFlowValue {
 		Slot: v.Slot, Generation: v.Generation, RouteGeneration: v.RouteGeneration,
 		NextHop: toAddr(v.NextHop), Dmac: v.DMAC, Smac: v.SMAC, Mtu: v.MTU, Network: v.Network,
 		Kind: bpf.VethwayFlowKind(v.Kind), Action: bpf.VethwayFlowAction(v.Action), Flags: uint8(v.Flags), TcpFlags: v.TCPFlags,
-		Seen: v.Seen, Owner: v.Owner, Packets: v.Packets, Bytes: v.Bytes,
+		Seen: v.Seen, Owner: v.Owner, NextHopSeen: v.NextHopSeen, Packets: v.Packets, Bytes: v.Bytes,
 	}
 }
 
@@ -115,7 +116,7 @@ func fromFlow(v bpf.VethwayFlowValue) Flow {
 		Slot: v.Slot, Generation: v.Generation, RouteGeneration: v.RouteGeneration,
 		NextHop: fromOptional(v.NextHop), DMAC: v.Dmac, SMAC: v.Smac, MTU: v.Mtu, Network: v.Network,
 		Kind: FlowKind(v.Kind), Action: uint8(v.Action), Flags: FlowFlags(v.Flags), TCPFlags: v.TcpFlags,
-		Seen: v.Seen, Owner: v.Owner, Packets: v.Packets, Bytes: v.Bytes,
+		Seen: v.Seen, Owner: v.Owner, NextHopSeen: v.NextHopSeen, Packets: v.Packets, Bytes: v.Bytes,
 	}
 }
 

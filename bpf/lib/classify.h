@@ -112,6 +112,7 @@ static __always_inline int from_container(struct __sk_buff *ctx)
 	struct packet pkt;
 	int ret, parsed;
 
+	mark_clear(ctx);
 	parsed = packet_parse(ctx, &pkt, ETH_HLEN);
 	if (parsed < 0)
 		return parsed;
@@ -155,6 +156,7 @@ static __always_inline int flow_reroute(struct __sk_buff *ctx, const struct pack
 	flow->oif = route.oif;
 	flow->mtu = route.mtu;
 	flow->next_hop = route.next_hop;
+	flow->next_hop_seen = 0;
 	flow->route_generation = generation;
 	return 0;
 }

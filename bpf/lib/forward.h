@@ -23,7 +23,21 @@ static __always_inline int deliver_to_peer(struct __sk_buff *ctx, __u32 oif)
 	return bpf_redirect_peer(oif, 0);
 }
 
-static __always_inline int deliver_to_uplink(const struct flow_value *flow)
+/*
+ * What is redirected to an uplink passes vw_to_uplink like all that leaves. The mark, which only programs can set, tells it that there is
+ * nothing to translate; and, where the next hop's MAC address is wanted, to note the one that the kernel has put on the packet.
+ */
+#define MARK_TRANSLATED 0x7677
+#define MARK_LEARN 0x7678
+
+/* A mark from elsewhere, another host in a namespace of this kernel, says nothing. */
+static __always_inline void mark_clear(struct __sk_buff *ctx)
+{
+	if (ctx->tc_index)
+		ctx->tc_index = 0;
+}
+
+static __always_inline int deliver_to_uplink(struct __sk_buff *ctx, const struct flow_value *flow)
 {
 	struct bpf_redir_neigh next = {};
 
@@ -34,8 +48,41 @@ static __always_inline int deliver_to_uplink(const struct flow_value *flow)
 		next.nh_family = AF_INET6;
 		__builtin_memcpy(next.ipv6_nh, flow->next_hop.b, 16);
 	}
+	ctx->tc_index = MARK_LEARN;
 	/* SNAT is done: should the neighbour be unresolved, what waits in its queue is already rewritten. */
 	return bpf_redirect_neigh(flow->oif, &next, sizeof(next), 0);
+}
+
+/*
+ * The kernel's neighbour table knows the next hop's MAC address, and asking it costs as much as all the rest. So it is asked once a second, by
+ * sending a packet its way, which also keeps its entry alive; for the rest of that second the answer holds, daemon or no daemon.
+ */
+static __always_inline bool next_hop_is_known(const struct flow_value *flow)
+{
+	return flow->next_hop_seen == clock_seconds();
+}
+
+static __always_inline void next_hop_learn(struct __sk_buff *ctx, const struct packet *pkt)
+{
+	struct ethhdr *eth = packet_at(ctx, 0, sizeof(*eth));
+	struct flow_value *flow, *reply;
+	struct flow_key key;
+
+	flow_key_reverse(&key, &pkt->key);
+	reply = bpf_map_lookup_elem(&flows, &key);
+	if (!eth || !reply)
+		return;
+	flow_key_of_pair(&key, &key, reply);
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (!flow || flow->action != FLOW_TO_UPLINK || flow->oif != ctx->ifindex)
+		return;
+	if (!mac_equal(flow->dmac, eth->h_dest) || !mac_equal(flow->smac, eth->h_source)) {
+		/* Another CPU must not take half of each. */
+		WRITE_ONCE(flow->next_hop_seen, 0);
+		mac_copy(flow->dmac, eth->h_dest);
+		mac_copy(flow->smac, eth->h_source);
+	}
+	WRITE_ONCE(flow->next_hop_seen, clock_seconds());
 }
 
 static __always_inline int rewrite_ipv4(struct iphdr *ip, const struct flow_value *flow, __u32 ttl_step)
@@ -155,6 +202,7 @@ static __always_inline int flow_forward(struct __sk_buff *ctx, const struct pack
 					bool from_container)
 {
 	enum flow_action action = flow->action;
+	bool with_eth = action == FLOW_TO_PEER;
 	int ret;
 
 	if (action == FLOW_TO_UPLINK && flow->route_generation != generation_of(SLOT_ROUTES))
@@ -166,7 +214,9 @@ static __always_inline int flow_forward(struct __sk_buff *ctx, const struct pack
 	if (action != FLOW_TO_STACK && (pkt->ttl <= 1 || packet_exceeds(ctx, pkt, flow->mtu)))
 		return forward_refuse(ctx, pkt, flow, from_container);
 	flow_touch(ctx, pkt, flow);
-	ret = packet_rewrite(ctx, pkt, flow, action != FLOW_TO_STACK, action == FLOW_TO_PEER && pkt->l3);
+	if (action == FLOW_TO_UPLINK)
+		with_eth = next_hop_is_known(flow);
+	ret = packet_rewrite(ctx, pkt, flow, action != FLOW_TO_STACK, with_eth && pkt->l3);
 	if (ret)
 		return ret;
 	switch (action) {
@@ -178,7 +228,10 @@ static __always_inline int flow_forward(struct __sk_buff *ctx, const struct pack
 		}
 		return deliver_to_peer(ctx, flow->oif);
 	case FLOW_TO_UPLINK:
-		return deliver_to_uplink(flow);
+		if (!with_eth || !pkt->l3)
+			return deliver_to_uplink(ctx, flow);
+		ctx->tc_index = MARK_TRANSLATED;
+		return bpf_redirect(flow->oif, 0);
 	default:
 		return PASS;
 	}

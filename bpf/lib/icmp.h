@@ -184,7 +184,7 @@ static __always_inline int icmp_error_deliver(struct __sk_buff *ctx, const struc
 		}
 		return deliver_to_peer(ctx, outer->oif);
 	case FLOW_TO_UPLINK:
-		return deliver_to_uplink(outer);
+		return deliver_to_uplink(ctx, outer);
 	default:
 		return PASS;
 	}

@@ -63,6 +63,7 @@ static __always_inline int from_uplink(struct __sk_buff *ctx, __u32 l3)
 	struct packet pkt;
 	bool is_published, is_mapped;
 
+	mark_clear(ctx);
 	/* Broken packets, frames for others, broadcast and multicast are the stack's. */
 	if (packet_parse(ctx, &pkt, l3) || ctx->pkt_type != PACKET_HOST)
 		return PASS;
@@ -235,9 +236,16 @@ static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 	struct packet pkt;
 	int parsed;
 
+	if (ctx->tc_index == MARK_TRANSLATED)
+		return PASS;
 	parsed = packet_parse(ctx, &pkt, l3);
 	if (parsed > 0)
 		return PASS;
+	if (ctx->tc_index == MARK_LEARN) {
+		if (!parsed && !pkt.flags && l3)
+			next_hop_learn(ctx, &pkt);
+		return PASS;
+	}
 	if (!parsed && pkt.flags & PACKET_ICMP_ERROR && !ctx->ingress_ifindex)
 		return tail(ctx, CALL_ICMP_ERROR, HOOK_TO_UPLINK, l3);
 	from = address_find(&pkt.key.src);

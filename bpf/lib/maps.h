@@ -56,16 +56,16 @@ struct flow_value {
 	__u32 route_generation; /* next hop is valid while generations[0] == route_generation */
 	__u32 slot, generation; /* live while generations[slot] == generation; see life_end() */
 	struct addr next_hop;	/* FLOW_TO_UPLINK */
-	__u8 dmac[6], smac[6];	/* FLOW_TO_PEER */
+	__u8 dmac[6], smac[6];	/* FLOW_TO_PEER: of the container and its bridge; FLOW_TO_UPLINK: see next_hop_seen */
 	__u16 mtu;		/* of oif, bytes of layer 3 */
 	__u16 network;		/* of the container; the target's for a hairpin */
 	enum flow_kind kind;
 	enum flow_action action;
 	__u8 flags;
-	__u8 tcp_flags; /* all that were seen in this direction since the last SYN */
-	__u32 seen;	/* CLOCK_MONOTONIC seconds of the last packet of this direction that counts as activity */
-	__u32 owner;	/* slot of the endpoint whose quota the session counts against; 0: none, and in the reply's entry */
-	__u32 pad;
+	__u8 tcp_flags;	     /* all that were seen in this direction since the last SYN */
+	__u32 seen;	     /* CLOCK_MONOTONIC seconds of the last packet of this direction that counts as activity */
+	__u32 owner;	     /* slot of the endpoint whose quota the session counts against; 0: none, and in the reply's entry */
+	__u32 next_hop_seen; /* CLOCK_MONOTONIC seconds when the kernel last put dmac and smac on a packet to the next hop; 0: never */
 	__u64 packets, bytes; /* this direction's */
 };
 
