@@ -163,7 +163,7 @@ func (e *Engine) appendPublished(list []DataplanePort, s *state, c *container) [
 			continue
 		}
 		list = append(list, DataplanePort{
-			HostIP: p.HostIP, HostPort: p.HostPort, Proto: protocols[p.Protocol],
+			HostIP: p.HostIP, HostPort: p.HostPort, More: p.More, Proto: protocols[p.Protocol],
 			Target: netip.AddrPortFrom(addr, p.ContainerPort),
 			// The port as it is served by this endpoint: when the default route moves, its flows end.
 			Incarnation: p.Incarnation + "/" + ep.Incarnation,

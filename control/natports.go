@@ -25,9 +25,9 @@ func CheckNATPorts(ctx context.Context, store Store, nat PortSpan) error {
 	}
 	for _, c := range s.sortedContainers() {
 		for _, p := range c.Ports {
-			if nat.Holds(p.HostPort) {
+			if first := max(p.HostPort, nat.First); first <= min(p.HostPort+p.More, nat.Last) {
 				return api.Errorf(api.Conflict, "port %d/%s, which container %s publishes, is one of the NAT ports %s",
-					p.HostPort, p.Protocol, c.Name, nat).
+					first, p.Protocol, c.Name, nat).
 					WithHint("choose other NAT ports, or start without and unpublish it: vethway port unpublish %s", c.Name)
 			}
 		}

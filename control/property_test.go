@@ -145,6 +145,9 @@ func someSpecs(t *rapid.T) (specs []api.PublishSpec) {
 			HostPort: rapid.Uint16Range(0, 4).Draw(t, "host port"), ContainerPort: 80,
 			HostIP: rapid.SampledFrom([]netip.Addr{{}, {}, netip.MustParseAddr("127.0.0.1"), netip.IPv6Unspecified()}).Draw(t, "host"),
 		}
+		if more := rapid.Uint16Range(0, 2).Draw(t, "more"); more > 0 && s.HostPort != 0 {
+			s.HostPortEnd, s.ContainerPortEnd = s.HostPort+more, s.ContainerPort+more
+		}
 		specs = append(specs, s)
 	}
 	return specs
@@ -370,7 +373,10 @@ func describePlane(s control.DataplaneState) string {
 		lines = append(lines, fmt.Sprintf("endpoint %d if %d", e.Network, e.HostIndex))
 	}
 	for _, p := range s.Published {
-		lines = append(lines, fmt.Sprintf("port %s %d to %s", p.HostIP, p.HostPort, p.Target))
+		for i := range p.More + 1 {
+			to := netip.AddrPortFrom(p.Target.Addr(), p.Target.Port()+i)
+			lines = append(lines, fmt.Sprintf("port %s %d to %s", p.HostIP, p.HostPort+i, to))
+		}
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

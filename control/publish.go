@@ -81,14 +81,17 @@ func portRange(facts HostFacts) ports.Range {
 type hostPorts struct {
 	ctx   context.Context // of the one request it is made for
 	links Links
-	bound map[HostPort]bool
+	bound map[uint8]*[1 << 16]bool // by protocol
 	nat   PortSpan
 }
 
 func newHostPorts(ctx context.Context, links Links, facts HostFacts, nat PortSpan) *hostPorts {
-	h := &hostPorts{ctx: ctx, links: links, nat: nat, bound: make(map[HostPort]bool, len(facts.Bound))}
+	h := &hostPorts{ctx: ctx, links: links, nat: nat, bound: make(map[uint8]*[1 << 16]bool)}
 	for _, p := range facts.Bound {
-		h.bound[p] = true
+		if h.bound[p.Proto] == nil {
+			h.bound[p.Proto] = new([1 << 16]bool)
+		}
+		h.bound[p.Proto][p.Port] = true
 	}
 	return h
 }
@@ -100,7 +103,7 @@ func (h *hostPorts) PortOwner(protocol string, addr netip.Addr, number uint16) (
 		return fmt.Sprintf("NAT (vethwayd --nat-ports %s)", h.nat), true, nil
 	}
 	proto := protocols[protocol]
-	if !h.bound[HostPort{Proto: proto, Port: number}] {
+	if bound := h.bound[proto]; bound == nil || !bound[number] {
 		return "", false, nil
 	}
 	owner, ok, err := h.links.PortOwner(h.ctx, proto, addr, number)
@@ -123,20 +126,14 @@ func (e *Engine) UnpublishPorts(ctx context.Context, ref string, req api.PortUnp
 			return err
 		}
 		c := *before
-		gone, err := matching(&c, req.Publish)
+		gone, left, err := withdraw(&c, req.Publish)
 		if err != nil {
 			return err
 		}
-		var went []port
-		c.Ports = slices.DeleteFunc(slices.Clone(c.Ports), func(p port) bool {
-			if gone[p.Binding] {
-				went = append(went, p)
-			}
-			return gone[p.Binding]
-		})
-		withdrawn = next.portsOf(before, went)
-		for b := range gone {
-			e.ports.Release([]ports.Binding{b})
+		c.Ports = left
+		withdrawn = next.portsOf(before, gone)
+		for _, p := range gone {
+			e.ports.Release([]ports.Binding{p.Binding})
 		}
 		next.containers[c.ID] = &c
 		return nil
@@ -147,24 +144,28 @@ func (e *Engine) UnpublishPorts(ctx context.Context, ref string, req api.PortUnp
 	return withdrawn, nil
 }
 
-// matching finds the ports of a container that specs mean.
-func matching(c *container, specs []api.PublishSpec) (map[ports.Binding]bool, error) {
+// withdraw parts the ports of a container into those that specs mean, and those that are left.
+func withdraw(c *container, specs []api.PublishSpec) (gone, left []port, err error) {
 	if len(specs) == 0 {
-		return nil, api.Errorf(api.InvalidArgument, "no port named").WithHint("see what there is: vethway port ls")
+		return nil, nil, api.Errorf(api.InvalidArgument, "no port named").WithHint("see what there is: vethway port ls")
 	}
-	index := ports.NewIndex(c.bindings())
-	gone := make(map[ports.Binding]bool, len(specs))
+	selection := ports.Select(c.bindings())
 	for _, s := range specs {
-		found := index.Match(s)
-		if len(found) == 0 {
-			return nil, api.Errorf(api.NotFound, "container %s does not publish %s", c.Name, ports.Format(s)).
+		if !selection.Add(s) {
+			return nil, nil, api.Errorf(api.NotFound, "container %s does not publish %s", c.Name, ports.Format(s)).
 				WithHint("see what it does: vethway port ls %s", c.Name)
 		}
-		for _, b := range found {
-			gone[b] = true
-		}
 	}
-	return gone, nil
+	for i, p := range c.Ports {
+		selection.Split(i, func(b ports.Binding, chosen bool) {
+			if chosen {
+				gone = append(gone, port{b, p.Incarnation})
+			} else {
+				left = append(left, port{b, p.Incarnation})
+			}
+		})
+	}
+	return gone, left, nil
 }
 
 // Ports lists published ports, by container name.

@@ -126,6 +126,11 @@ func (s *state) check() error {
 		if c.ID != key || len(c.ID) < 12 || c.Name == "" {
 			return fmt.Errorf("container %q is incomplete", key)
 		}
+		for _, p := range c.Ports {
+			if last := 1<<16 - 1 - int(p.More); int(p.HostPort) > last || int(p.ContainerPort) > last {
+				return fmt.Errorf("container %s publishes ports that do not exist: %s", c.Name, p.Binding)
+			}
+		}
 		for _, ep := range c.Endpoints {
 			if ep == nil || len(ep.ID) < 12 || len(ep.MAC) != 6 {
 				return fmt.Errorf("container %s has an incomplete endpoint", c.Name)

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -119,9 +118,11 @@ func (s *state) viewContainer(c *container) api.Container {
 		if ep, _ := target(p.HostIP, gw4, gw6); ep == nil {
 			continue // reserved, but not served
 		}
-		key := fmt.Sprintf("%d/%s", p.ContainerPort, p.Protocol)
-		v.NetworkSettings.Ports[key] = append(v.NetworkSettings.Ports[key],
-			api.PortBinding{HostIP: p.HostIP, HostPort: strconv.Itoa(int(p.HostPort))})
+		for i := range p.Len() {
+			key := strconv.Itoa(int(p.ContainerPort)+i) + "/" + p.Protocol
+			v.NetworkSettings.Ports[key] = append(v.NetworkSettings.Ports[key],
+				api.PortBinding{HostIP: p.HostIP, HostPort: strconv.Itoa(int(p.HostPort) + i)})
+		}
 	}
 	return v
 }
@@ -168,6 +169,9 @@ func (s *state) portsOf(c *container, list []port) []api.Port {
 			HostIP: p.HostIP, HostPort: p.HostPort, Protocol: p.Protocol, ContainerPort: p.ContainerPort,
 			ContainerID: c.ID, Container: c.Name,
 		}
+		if p.More > 0 {
+			out[i].HostPortEnd, out[i].ContainerPortEnd = p.HostPort+p.More, p.ContainerPort+p.More
+		}
 		if ep, addr := target(p.HostIP, gw4, gw6); ep != nil {
 			out[i].Network = s.networks[ep.Network].Name
 			out[i].Target = netip.AddrPortFrom(addr, p.ContainerPort)
@@ -178,13 +182,20 @@ func (s *state) portsOf(c *container, list []port) []api.Port {
 
 // warnings are what somebody who attached a container should know.
 func (s *state) warnings(c *container) []string {
+	type number struct {
+		protocol    string
+		first, more uint16
+	}
 	var out []string
 	gw4, gw6 := s.gateways(c)
+	served := map[number]bool{}
 	for _, p := range c.Ports {
-		if ep, _ := target(p.HostIP, gw4, gw6); ep == nil && !slices.ContainsFunc(c.Ports, func(other port) bool {
-			served, _ := target(other.HostIP, gw4, gw6)
-			return served != nil && other.HostPort == p.HostPort && other.Protocol == p.Protocol
-		}) {
+		if ep, _ := target(p.HostIP, gw4, gw6); ep != nil {
+			served[number{p.Protocol, p.HostPort, p.More}] = true
+		}
+	}
+	for _, p := range c.Ports {
+		if ep, _ := target(p.HostIP, gw4, gw6); ep == nil && !served[number{p.Protocol, p.HostPort, p.More}] {
 			out = append(out, fmt.Sprintf("port %s leads nowhere: the container is on no network that could serve it", p.Binding))
 		}
 	}
@@ -202,7 +213,9 @@ func (e *Engine) Status(context.Context) (api.Status, error) {
 	}
 	for _, c := range s.containers {
 		v.Endpoints += len(c.Endpoints)
-		v.Ports += len(c.Ports)
+		for _, p := range c.Ports {
+			v.Ports += p.Len()
+		}
 	}
 	for _, u := range r.uplinks {
 		v.Uplinks = append(v.Uplinks, api.Uplink{

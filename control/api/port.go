@@ -36,15 +36,18 @@ type PortUnpublish struct {
 	Publish []PublishSpec `json:"Publish"`
 }
 
-// Port is one published port.
+// Port is a published port, or as many in a row as were published together and lead to as many ports in a row.
 type Port struct {
-	HostIP        netip.Addr `json:"HostIp"` // 0.0.0.0 or :: for every address of that family
-	HostPort      uint16     `json:"HostPort"`
-	Protocol      string     `json:"Protocol"`
-	ContainerPort uint16     `json:"ContainerPort"`
-	ContainerID   string     `json:"ContainerId"`
-	Container     string     `json:"Container"` // its name
-	// Network and Target say where the port leads; both are empty while the container has no network that could
+	HostIP   netip.Addr `json:"HostIp"` // 0.0.0.0 or :: for every address of that family
+	HostPort uint16     `json:"HostPort"`
+	// HostPortEnd and ContainerPortEnd are the last ones; absent when it is one port.
+	HostPortEnd      uint16 `json:"HostPortEnd,omitempty"`
+	Protocol         string `json:"Protocol"`
+	ContainerPort    uint16 `json:"ContainerPort"`
+	ContainerPortEnd uint16 `json:"ContainerPortEnd,omitempty"`
+	ContainerID      string `json:"ContainerId"`
+	Container        string `json:"Container"` // its name
+	// Network and Target say where the port, the first one of several, leads; both are empty while the container has no network that could
 	// serve it (an internal one only, or none of the family).
 	Network string         `json:"Network"`
 	Target  netip.AddrPort `json:"Target"`

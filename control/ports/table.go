@@ -12,19 +12,6 @@ import (
 	"github.com/vethway/vethway/control/api"
 )
 
-// Binding is one published port: one host address (unspecified: all of its family), one host port, one container port.
-type Binding struct {
-	HostIP        netip.Addr
-	HostPort      uint16
-	Protocol      string
-	ContainerPort uint16
-}
-
-// String is the binding's host side.
-func (b Binding) String() string {
-	return fmt.Sprintf("%s/%s", netip.AddrPortFrom(b.HostIP, b.HostPort), b.Protocol)
-}
-
 // Host says what the host itself has bound.
 type Host interface {
 	// PortOwner describes the process that has the port bound, as in "nginx (pid 812)". The unspecified address asks
@@ -41,23 +28,13 @@ type Range struct {
 
 // Table is the book of published ports. It is not safe for concurrent use.
 type Table struct {
-	slots map[slotKey][]slot
-	last  map[string]uint16 // by protocol: the port chosen last
-}
-
-type slotKey struct {
-	protocol string
-	port     uint16
-}
-
-type slot struct {
-	addr  netip.Addr
-	owner string
+	books map[string][]*book // by protocol
+	last  map[string]uint16  // by protocol: the port chosen last
 }
 
 // NewTable makes an empty Table. Last are the ports chosen last, by protocol, as Table.Last returned them.
 func NewTable(last map[string]uint16) *Table {
-	t := &Table{slots: map[slotKey][]slot{}, last: map[string]uint16{}}
+	t := &Table{books: map[string][]*book{}, last: map[string]uint16{}}
 	maps.Copy(t.last, last)
 	return t
 }
@@ -65,11 +42,13 @@ func NewTable(last map[string]uint16) *Table {
 // Last returns the ports chosen last, by protocol.
 func (t *Table) Last() map[string]uint16 { return maps.Clone(t.last) }
 
-// Len is how many bindings there are.
+// Len is how many ports are taken, each on each address.
 func (t *Table) Len() int {
 	n := 0
-	for _, s := range t.slots {
-		n += len(s)
+	for _, books := range t.books {
+		for _, b := range books {
+			n += b.n
+		}
 	}
 	return n
 }
@@ -77,6 +56,8 @@ func (t *Table) Len() int {
 var (
 	any4 = netip.IPv4Unspecified()
 	any6 = netip.IPv6Unspecified()
+	// bothFamilies is where a port is published that names no address.
+	bothFamilies = [...]netip.Addr{any4, any6}
 )
 
 // Request is what Reserve is asked for.
@@ -91,7 +72,7 @@ type Request struct {
 // api.ResourceExhausted when no port is left to choose, or with api.InvalidArgument.
 //
 // Exact ports are entered first, then ranges, then free choices, so that a request does not stand in its own way. The
-// bindings come in the order of the specs.
+// bindings come in the order of the specs; ports that follow each other on both sides are one.
 func (t *Table) Reserve(r Request) ([]Binding, error) {
 	order := make([]int, len(r.Specs))
 	for i, s := range r.Specs {
@@ -101,20 +82,27 @@ func (t *Table) Reserve(r Request) ([]Binding, error) {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(freedom(r.Specs[a]), freedom(r.Specs[b])) })
+	owner := &r.Owner
 	var done []Binding
-	parts := make([][]Binding, len(r.Specs))
+	ends := make([][2]int, len(r.Specs)) // of each spec's part of done
 	last := t.Last()
 	for _, i := range order {
-		part, err := t.reserveSpec(&r, r.Specs[i])
-		done = append(done, part...)
-		if err != nil {
+		first := len(done)
+		var err error
+		if done, err = t.reserveSpec(done, &r, owner, r.Specs[i]); err != nil {
 			t.Release(done)
 			t.last = last
 			return nil, err
 		}
-		parts[i] = part
+		ends[i] = [2]int{first, len(done)}
 	}
-	return slices.Concat(parts...), nil
+	joined := make([]Binding, 0, 2)
+	for _, part := range ends {
+		for _, b := range done[part[0]:part[1]] {
+			joined = appendJoined(joined, b)
+		}
+	}
+	return joined, nil
 }
 
 // freedom orders specs by how much choice they leave.
@@ -128,45 +116,59 @@ func freedom(s api.PublishSpec) int {
 	return 0
 }
 
-// reserveSpec enters one spec. What it returns beside an error has been entered.
-func (t *Table) reserveSpec(r *Request, s api.PublishSpec) ([]Binding, error) {
+// reserveSpec enters one spec and adds to done what it has entered, also beside an error.
+func (t *Table) reserveSpec(done []Binding, r *Request, owner *string, s api.PublishSpec) ([]Binding, error) {
 	protocol := cmp.Or(s.Protocol, api.TCP)
-	addrs := []netip.Addr{s.HostIP}
-	if !s.HostIP.IsValid() {
-		addrs = []netip.Addr{any4, any6}
+	addrs := bothFamilies[:]
+	if s.HostIP.IsValid() {
+		addrs = []netip.Addr{s.HostIP}
 	}
 	n := span(s.ContainerPort, s.ContainerPortEnd)
-	done := make([]Binding, 0, n*len(addrs))
+	if freedom(s) == 0 {
+		for i := range n {
+			if err := t.available(r, protocol, addrs, s.HostPort+uint16(i)); err != nil {
+				return done, err
+			}
+		}
+		return t.enterOn(done, addrs, owner, Binding{
+			HostPort: s.HostPort, Protocol: protocol, ContainerPort: s.ContainerPort, More: uint16(n - 1),
+		}), nil
+	}
 	for i := range n {
 		var port uint16
 		var err error
-		switch freedom(s) {
-		case 0:
-			port = s.HostPort + uint16(i)
-			err = t.available(r, protocol, addrs, port)
-		case 1:
+		if freedom(s) == 1 {
 			port, err = t.firstFree(r, protocol, addrs, s.HostPort, s.HostPortEnd)
-		default:
+		} else {
 			port, err = t.chooseFree(r, protocol, addrs)
 		}
 		if err != nil {
 			return done, err
 		}
-		for _, addr := range addrs {
-			b := Binding{HostIP: addr, HostPort: port, Protocol: protocol, ContainerPort: s.ContainerPort + uint16(i)}
-			t.enter(b, r.Owner)
-			done = append(done, b)
-		}
+		done = t.enterOn(done, addrs, owner, Binding{HostPort: port, Protocol: protocol, ContainerPort: s.ContainerPort + uint16(i)})
 	}
 	return done, nil
 }
 
+// enterOn enters a binding on each of the addresses and adds them to done.
+func (t *Table) enterOn(done []Binding, addrs []netip.Addr, owner *string, b Binding) []Binding {
+	for _, b.HostIP = range addrs {
+		t.enter(b, owner)
+		done = append(done, b)
+	}
+	return done
+}
+
 // available tells whether the port can be had on all addresses, and if not, why.
 func (t *Table) available(r *Request, protocol string, addrs []netip.Addr, port uint16) error {
-	for _, s := range t.slots[slotKey{protocol, port}] {
+	for _, book := range t.books[protocol] {
+		owner := book.owner(port)
+		if owner == nil {
+			continue
+		}
 		for _, addr := range addrs {
-			if clash(s.addr, addr) {
-				return inUse(protocol, s.addr, port, "container "+s.owner)
+			if clash(book.addr, addr) {
+				return inUse(protocol, book.addr, port, "container "+*owner)
 			}
 		}
 	}
@@ -242,29 +244,41 @@ func (t *Table) chooseFree(r *Request, protocol string, addrs []netip.Addr) (uin
 // Enter puts in bindings that are known to be owned, as at start. It fails with api.PortInUse, and then enters nothing.
 func (t *Table) Enter(owner string, bindings []Binding) error {
 	for i, b := range bindings {
-		if err := t.available(&Request{}, b.Protocol, []netip.Addr{b.HostIP}, b.HostPort); err != nil {
-			t.Release(bindings[:i])
-			return err
+		for n := range b.Len() {
+			if err := t.available(&Request{}, b.Protocol, []netip.Addr{b.HostIP}, b.HostPort+uint16(n)); err != nil {
+				t.Release(bindings[:i])
+				return err
+			}
 		}
-		t.enter(b, owner)
+		t.enter(b, &owner)
 	}
 	return nil
 }
 
-func (t *Table) enter(b Binding, owner string) {
-	key := slotKey{b.Protocol, b.HostPort}
-	t.slots[key] = append(t.slots[key], slot{b.HostIP, owner})
+func (t *Table) enter(b Binding, owner *string) {
+	at := slices.IndexFunc(t.books[b.Protocol], func(book *book) bool { return book.addr == b.HostIP })
+	if at < 0 {
+		at = len(t.books[b.Protocol])
+		t.books[b.Protocol] = append(t.books[b.Protocol], &book{addr: b.HostIP})
+	}
+	for i := range b.Len() {
+		t.books[b.Protocol][at].take(b.HostPort+uint16(i), owner)
+	}
 }
 
 // Release takes bindings out. What is not in is left alone.
 func (t *Table) Release(bindings []Binding) {
 	for _, b := range bindings {
-		key := slotKey{b.Protocol, b.HostPort}
-		left := slices.DeleteFunc(t.slots[key], func(s slot) bool { return s.addr == b.HostIP })
-		if len(left) == 0 {
-			delete(t.slots, key)
-		} else {
-			t.slots[key] = left
+		books := t.books[b.Protocol]
+		at := slices.IndexFunc(books, func(book *book) bool { return book.addr == b.HostIP })
+		if at < 0 {
+			continue
+		}
+		for i := range b.Len() {
+			books[at].free(b.HostPort + uint16(i))
+		}
+		if books[at].n == 0 {
+			t.books[b.Protocol] = slices.Delete(books, at, at+1)
 		}
 	}
 }

@@ -22,8 +22,9 @@ import (
 	"github.com/vethway/vethway/control/api"
 )
 
-// schema is the version of the records' layout.
-const schema = 1
+// schema is the version of the records' layout: 1 had a record for each published port, 2 has one for as many as were published
+// in a row. What 1 wrote reads as 2.
+const schema = 2
 
 // lockWait is how long another process may take to let go of the file, such as a daemon that is just ending.
 const lockWait = 500 * time.Millisecond
@@ -77,7 +78,24 @@ func Open(cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := upgrade(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("upgrade state file %s: %w", cfg.Path, err), db.Close())
+	}
 	return &DB{path: cfg.Path, bolt: db}, nil
+}
+
+// upgrade marks a file of an older layout, so that a vethwayd which knows that one only does not take it for its own.
+func upgrade(db *bbolt.DB) error {
+	current := []byte(strconv.Itoa(schema))
+	same := false
+	err := db.View(func(tx *bbolt.Tx) error {
+		same = bytes.Equal(tx.Bucket(metaBucket).Get(schemaKey), current)
+		return nil
+	})
+	if err != nil || same {
+		return err
+	}
+	return db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(schemaKey, current) })
 }
 
 // create makes the file under another name and renames it when it is whole.

@@ -3,8 +3,8 @@
 package port
 
 import (
-	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -44,10 +44,20 @@ func show(a *app.App, o output.Options, list []api.Port) error {
 		for _, p := range list {
 			target := ""
 			if p.Target.IsValid() {
-				target = p.Target.String()
+				target = p.Target.String() + upTo(p.ContainerPortEnd)
 			}
-			t.Row(netip.AddrPortFrom(p.HostIP, p.HostPort).String(), p.Protocol, p.Container, fmt.Sprint(p.ContainerPort), p.Network, target)
+			host := netip.AddrPortFrom(p.HostIP, p.HostPort).String() + upTo(p.HostPortEnd)
+			port := strconv.Itoa(int(p.ContainerPort)) + upTo(p.ContainerPortEnd)
+			t.Row(host, p.Protocol, p.Container, port, p.Network, target)
 		}
 		return t
 	})
+}
+
+// upTo is the end of a range, where there is one.
+func upTo(last uint16) string {
+	if last == 0 {
+		return ""
+	}
+	return "-" + strconv.Itoa(int(last))
 }
