@@ -69,7 +69,7 @@ func (l *Links) activate(ctx context.Context, e control.EndpointSpec) error {
 	if wasUp && !before.unannounced {
 		return nil
 	}
-	if err := c.announce(peer, e); err != nil {
+	if err := l.announce(c, peer, e); err != nil {
 		return err
 	}
 	before.unannounced = false

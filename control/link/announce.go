@@ -16,7 +16,7 @@ import (
 
 // announce tells the neighbours on the bridge who has the endpoint's addresses now, so that an address that moved from another
 // container works at once.
-func (c *container) announce(peer netlink.Link, e control.EndpointSpec) error {
+func (l *Links) announce(c *container, peer netlink.Link, e control.EndpointSpec) error {
 	if len(e.Addrs) == 0 {
 		return nil
 	}
@@ -26,7 +26,8 @@ func (c *container) announce(peer netlink.Link, e control.EndpointSpec) error {
 		if err != nil {
 			return fmt.Errorf("open a packet socket: %w", err)
 		}
-		defer unix.Close(fd)
+		// The kernel waits for a grace period of RCU when it closes one, which takes as long as all the rest of an attach.
+		defer l.closing.Go(func() { unix.Close(fd) })
 		// Until the kernel has worked off the carrier event, the interface has the queue that swallows everything.
 		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
 			return fmt.Errorf("bypass the queue: %w", err)

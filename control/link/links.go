@@ -55,6 +55,9 @@ type Links struct {
 	// reroutings counts changes of the routing that were seen. A change that is taken back before anybody looks leaves no other
 	// trace, but the flows that began meanwhile.
 	reroutings atomic.Uint64
+
+	// closing are sockets that nobody has to wait for, but Close.
+	closing sync.WaitGroup
 }
 
 var _ control.Links = (*Links)(nil)
@@ -87,6 +90,7 @@ func New(cfg Config) (*Links, error) {
 
 // Close releases the namespace. Interfaces stay as they are.
 func (l *Links) Close() error {
+	l.closing.Wait()
 	l.h.Close()
 	return l.ns.Close()
 }
