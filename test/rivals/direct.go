@@ -119,26 +119,50 @@ func (t *Direct) Access(from Place, container string, p Port, f Family) (Access,
 	return a, err
 }
 
-// Proof shows that packets went over the pairs.
-func (t *Direct) Proof(context.Context) (string, error) {
-	var packets uint64
+// Counters reads the packets on the containers' interfaces, all of which are
+// ends of pairs, and those that the host's interfaces saw.
+func (t *Direct) Counters(context.Context) (Counters, error) {
+	c := Counters{}
 	for name, ns := range t.containers {
-		links, err := ns.Links()
-		if err != nil {
-			return "", fmt.Errorf("prove %s: %w", t.Name(), err)
-		}
-		for _, l := range links {
-			switch {
-			case l.Name == "lo":
-			case l.Kind != "veth":
-				return "", fmt.Errorf("prove %s: %s has an interface %s", t.Name(), name, l.Name)
-			default:
-				packets += l.TxPackets
-			}
+		if err := t.countLinks(c, "carried", name, ns); err != nil {
+			return nil, fmt.Errorf("read counters of %s: %w", t.Name(), err)
 		}
 	}
-	if packets == 0 {
-		return "", fmt.Errorf("prove %s: no container has sent a packet", t.Name())
+	if err := t.countLinks(c, "host", "the host", t.topo.Host); err != nil {
+		return nil, fmt.Errorf("read counters of %s: %w", t.Name(), err)
 	}
-	return fmt.Sprintf("%d packets sent by containers over veth pairs", packets), nil
+	return c, nil
+}
+
+func (t *Direct) countLinks(c Counters, what, name string, ns *netlab.Namespace) error {
+	links, err := ns.Links()
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		switch {
+		case l.Name == "lo":
+		case l.Kind != "veth":
+			return fmt.Errorf("%s has an interface %s", name, l.Name)
+		default:
+			c[what] += l.RxPackets + l.TxPackets
+		}
+	}
+	return nil
+}
+
+// Proof shows that packets went over the pairs.
+func (t *Direct) Proof(ctx context.Context) (string, error) { return proof(ctx, t, "carried") }
+
+func (t *Direct) evidence(w Way, _ Family) (evidence, error) {
+	e := evidence{moved: []string{"carried"}}
+	switch w {
+	case Way(FromHost), Way(FromLoopback):
+		e.moved = append(e.moved, "host")
+	case Way(FromOther), Way(FromSelf):
+		return evidence{}, fmt.Errorf("no pair carries what comes from %s", w)
+	default:
+		e.few, e.many = "host", "carried"
+	}
+	return e, nil
 }

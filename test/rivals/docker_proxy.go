@@ -87,34 +87,41 @@ func (t *DockerProxy) Close() error {
 	return t.site.Close()
 }
 
+// Counters reads what the proxies have done, and what the host routed and
+// tracked, which is nothing.
+func (t *DockerProxy) Counters(context.Context) (Counters, error) {
+	c := Counters{}
+	err := errors.Join(t.routed(c), t.count(c, &t.held))
+	if err != nil {
+		return nil, fmt.Errorf("read counters of %s: %w", t.Name(), err)
+	}
+	return c, nil
+}
+
 // Proof shows that the proxies worked, and that the host neither routed nor
 // tracked anything.
-func (t *DockerProxy) Proof(context.Context) (string, error) {
-	proof, err := t.prove()
+func (t *DockerProxy) Proof(ctx context.Context) (string, error) {
+	after, err := t.Counters(ctx)
+	if err != nil {
+		return "", err
+	}
+	shown, err := t.worked().check(Counters{}, after)
 	if err != nil {
 		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
 	}
-	return proof, nil
+	return shown + "; " + t.held.proxy.Program.About, nil
 }
 
-func (t *DockerProxy) prove() (string, error) {
-	tracked, err := conntrackCount(t.topo.Host)
-	if err != nil {
-		return "", err
+func (t *DockerProxy) worked() evidence {
+	return evidence{
+		moved: []string{"proxied"}, none: []string{"tracked"},
+		still: []string{by(IPv4, "forwarded"), by(IPv6, "forwarded")},
 	}
-	forwarded, err := forwardedPackets(t.topo.Host)
-	if err != nil {
-		return "", err
+}
+
+func (t *DockerProxy) evidence(w Way, _ Family) (evidence, error) {
+	if w == Outward || w == Inside {
+		return evidence{}, fmt.Errorf("nothing proxies what goes %s", w)
 	}
-	spent, err := helperTime(t.Helpers())
-	if err != nil {
-		return "", err
-	}
-	if tracked != 0 || forwarded != 0 {
-		return "", fmt.Errorf("the host forwarded %d packets and tracks %d flows", forwarded, tracked)
-	}
-	if spent == 0 {
-		return "", errors.New("no proxy has run")
-	}
-	return fmt.Sprintf("%v of CPU time spent by the proxies; no packet forwarded, no flow tracked; %s", spent, t.held.proxy.Program.About), nil
+	return t.worked(), nil
 }

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
-	"strings"
 
 	"github.com/vethway/vethway/test/netlab"
 )
@@ -158,42 +156,4 @@ func (t *Iptables) restore(ctx context.Context, f Family, rules string, keep boo
 func (t *Iptables) flush(ctx context.Context) error {
 	const empty = "*raw\nCOMMIT\n*nat\nCOMMIT\n*filter\n:FORWARD ACCEPT\nCOMMIT\n"
 	return errors.Join(t.restore(ctx, IPv4, empty, false), t.restore(ctx, IPv6, empty, false))
-}
-
-// Proof reads the packet counters of the rules that translate and forward.
-func (t *Iptables) Proof(ctx context.Context) (string, error) {
-	var total uint64
-	var parts []string
-	for _, f := range []Family{IPv4, IPv6} {
-		out, err := t.topo.Host.Run(ctx, t.binary(f, "-save"), "-c")
-		if err != nil {
-			return "", fmt.Errorf("prove %s: %w", t.Name(), err)
-		}
-		dnat := countPackets(out, "-j DNAT")
-		masquerade := countPackets(out, "-j MASQUERADE")
-		forwarded := countPackets(out, "-A FORWARD -j DOCKER-FORWARD")
-		total += dnat + masquerade + forwarded
-		parts = append(parts, fmt.Sprintf("%s: DNAT %d flows, MASQUERADE %d flows, FORWARD %d packets", f, dnat, masquerade, forwarded))
-	}
-	if total == 0 {
-		return "", fmt.Errorf("prove %s: no rule has seen a packet", t.Name())
-	}
-	return strings.Join(parts, "; "), nil
-}
-
-// countPackets adds up the counters "[packets:bytes]" of iptables-save -c for
-// the rules that contain a string.
-func countPackets(save, rule string) uint64 {
-	var n uint64
-	for line := range strings.Lines(save) {
-		if !strings.HasPrefix(line, "[") || !strings.Contains(line, rule) {
-			continue
-		}
-		packets, _, _ := strings.Cut(line[1:], ":")
-		v, err := strconv.ParseUint(packets, 10, 64)
-		if err == nil {
-			n += v
-		}
-	}
-	return n
 }

@@ -152,24 +152,3 @@ func (t *Linear) Close() error {
 	t.held.releaseAll()
 	return t.site.Close()
 }
-
-// Proof reads the counters of the rules that translate.
-func (t *Linear) Proof(ctx context.Context) (string, error) {
-	var sums [2]uint64
-	for _, f := range []Family{IPv4, IPv6} {
-		out, err := t.topo.Host.Run(ctx, "nft", "--json", "list", "table", nftKeyword(f), "docker-bridges")
-		if err != nil {
-			return "", fmt.Errorf("prove %s: %w", t.Name(), err)
-		}
-		flows, err := countNft(out)
-		if err != nil {
-			return "", fmt.Errorf("prove %s: %w", t.Name(), err)
-		}
-		sums[0] += flows["dnat"]
-		sums[1] += flows["masquerade"]
-	}
-	if sums[0]+sums[1] == 0 {
-		return "", fmt.Errorf("prove %s: no flow was translated", t.Name())
-	}
-	return fmt.Sprintf("DNAT %d flows, masquerade %d flows", sums[0], sums[1]), nil
-}

@@ -4,7 +4,6 @@ package rivals
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -86,21 +85,21 @@ func (t *Nftables) ruleset() string {
 		fmt.Fprintf(&b, "chain %s {\ntype nat hook %s; policy accept;\n", chain, hook)
 		for _, f := range []Family{IPv4, IPv6} {
 			ip := nftKeyword(f)
-			fmt.Fprintf(&b, "meta nfproto %s fib daddr type local counter dnat %s to %s daddr . meta l4proto . th dport map @one%d\n", f, ip, ip, f)
-			fmt.Fprintf(&b, "meta nfproto %s fib daddr type local counter dnat %s to meta l4proto . th dport map @any%d\n", f, ip, f)
+			fmt.Fprintf(&b, "meta nfproto %s fib daddr type local counter dnat %s to %s daddr . meta l4proto . th dport map @one%d comment \"%s %s\"\n", f, ip, ip, f, f, chain)
+			fmt.Fprintf(&b, "meta nfproto %s fib daddr type local counter dnat %s to meta l4proto . th dport map @any%d comment \"%s %s\"\n", f, ip, f, f, chain)
 		}
 		b.WriteString("}\n")
 	}
 	b.WriteString("chain forward {\ntype filter hook forward priority filter; policy accept;\n" +
-		"ct state established,related accept\nct status dnat accept\n" +
-		"iifname . oifname vmap @between\noifname @bridges counter drop\n}\n")
+		"ct state established,related accept\nct status dnat counter accept comment \"dnat\"\n" +
+		"counter iifname . oifname vmap @between comment \"between\"\noifname @bridges counter drop\n}\n")
 	b.WriteString("chain postrouting {\ntype nat hook postrouting priority srcnat; policy accept;\n" +
-		"oifname @bridges fib saddr type local counter masquerade\n")
+		"oifname @bridges fib saddr type local counter masquerade comment \"masquerade\"\n")
 	for _, f := range []Family{IPv4, IPv6} {
 		ip := nftKeyword(f)
-		fmt.Fprintf(&b, "ct status dnat %s saddr . %s daddr @self%d counter masquerade\n", ip, ip, f)
+		fmt.Fprintf(&b, "ct status dnat %s saddr . %s daddr @self%d counter masquerade comment \"masquerade\"\n", ip, ip, f)
 		for _, n := range t.networks(f) {
-			fmt.Fprintf(&b, "%s saddr %s oifname != %q counter masquerade\n", ip, n.subnet(f), bridgeName(n))
+			fmt.Fprintf(&b, "%s saddr %s oifname != %q counter masquerade comment \"masquerade\"\n", ip, n.subnet(f), bridgeName(n))
 		}
 	}
 	b.WriteString("}\n}\n")
@@ -189,55 +188,4 @@ func (t *Nftables) Access(from Place, container string, p Port, f Family) (Acces
 func (t *Nftables) Close() error {
 	t.held.releaseAll()
 	return t.site.Close()
-}
-
-// Proof reads the counters of the rules that translate.
-func (t *Nftables) Proof(ctx context.Context) (string, error) {
-	out, err := t.topo.Host.Run(ctx, "nft", "--json", "list", "table", "inet", "rival")
-	if err != nil {
-		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
-	}
-	flows, err := countNft(out)
-	if err != nil {
-		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
-	}
-	tracked, err := conntrackCount(t.topo.Host)
-	if err != nil {
-		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
-	}
-	if tracked == 0 && flows["dnat"]+flows["masquerade"] == 0 {
-		return "", fmt.Errorf("prove %s: no flow was tracked or translated", t.Name())
-	}
-	return fmt.Sprintf("%d local flows looked up, %d masqueraded, %d tracked now", flows["dnat"], flows["masquerade"], tracked), nil
-}
-
-// countNft adds up the counters of rules, by what the rule does.
-func countNft(listing string) (map[string]uint64, error) {
-	var doc struct {
-		Nftables []struct {
-			Rule struct {
-				Expr []map[string]json.RawMessage
-			}
-		}
-	}
-	if err := json.Unmarshal([]byte(listing), &doc); err != nil {
-		return nil, fmt.Errorf("read nft's listing: %w", err)
-	}
-	sums := map[string]uint64{}
-	for _, item := range doc.Nftables {
-		var counter struct{ Packets uint64 }
-		for _, expr := range item.Rule.Expr {
-			if raw, ok := expr["counter"]; ok {
-				if err := json.Unmarshal(raw, &counter); err != nil {
-					return nil, fmt.Errorf("read nft's counter: %w", err)
-				}
-			}
-			for _, what := range []string{"dnat", "masquerade", "drop"} {
-				if _, ok := expr[what]; ok {
-					sums[what] += counter.Packets
-				}
-			}
-		}
-	}
-	return sums, nil
 }

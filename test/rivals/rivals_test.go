@@ -195,6 +195,7 @@ func TestIptables(t *testing.T) {
 			l.outside()
 			l.hairpin()
 			l.accesses("loopback ipv6")
+			l.provesOthers()
 			l.proof()
 		})
 	}
@@ -221,6 +222,7 @@ func TestIptablesUserlandProxy(t *testing.T) {
 			l.outside()
 			l.userlandProxy()
 			l.accesses()
+			l.provesOthers()
 			l.proof()
 		})
 	}
@@ -242,6 +244,7 @@ func TestLinear(t *testing.T) {
 				l.hairpin()
 				l.accesses("loopback ipv6")
 			}
+			l.provesOthers()
 			l.proof()
 		})
 	}
@@ -255,6 +258,7 @@ func TestNftables(t *testing.T) {
 	l.outside()
 	l.hairpin()
 	l.accesses("loopback ipv6")
+	l.provesOthers()
 	l.proof()
 }
 
@@ -313,6 +317,7 @@ func TestRouting(t *testing.T) {
 	l.sees("c2", "172.30.1.2:80", "c1", "172.30.1.3")
 	l.sees("d1", "[fd30:1::2]:80", "c1", "fd30:2::2")
 	l.accesses("self ipv4", "self ipv6")
+	l.provesOthers()
 	l.proof()
 }
 
@@ -326,6 +331,7 @@ func TestDirect(t *testing.T) {
 	l.sees("c2", "172.30.1.2:80", "c1", "172.30.1.3")
 	l.sees("c2", "[fd30:1::2]:80", "c1", "fd30:1::3")
 	l.accesses("self ipv4", "self ipv6", "other ipv4", "other ipv6")
+	l.provesOthers()
 	l.proof()
 }
 

@@ -71,39 +71,65 @@ func (t *Routing) Access(from Place, container string, p Port, f Family) (Access
 	return t.containerAccess(from, container, p, f)
 }
 
-// Proof shows that the host forwarded or bridged packets, and tracked none.
-func (t *Routing) Proof(context.Context) (string, error) {
-	proof, err := t.proof()
-	if err != nil {
-		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
+// Counters reads how many packets the host routed on, and how many it sent to
+// containers.
+func (t *Routing) Counters(context.Context) (Counters, error) {
+	c := Counters{}
+	if err := t.routed(c); err != nil {
+		return nil, fmt.Errorf("read counters of %s: %w", t.Name(), err)
 	}
-	return proof, nil
-}
-
-func (t *Routing) proof() (string, error) {
-	tracked, err := conntrackCount(t.topo.Host)
-	if err != nil {
-		return "", err
-	}
-	if tracked != 0 {
-		return "", fmt.Errorf("%d flows are tracked", tracked)
-	}
-	forwarded, err := forwardedPackets(t.topo.Host)
-	if err != nil {
-		return "", err
-	}
-	var sent uint64
 	for name := range t.containers {
 		l, err := t.topo.Host.Link(vethName(name))
 		if err != nil {
-			return "", err
+			return nil, fmt.Errorf("read counters of %s: %w", t.Name(), err)
 		}
-		sent += l.TxPackets
+		c["delivered"] += l.TxPackets
 	}
-	if sent == 0 {
-		return "", errors.New("no packet went to a container")
+	return c, nil
+}
+
+// Proof shows that packets went to containers, and that none was tracked.
+func (t *Routing) Proof(ctx context.Context) (string, error) {
+	shown, err := proof(ctx, t, "delivered")
+	if err != nil {
+		return "", err
 	}
-	return fmt.Sprintf("%d packets forwarded, %d sent to containers, no flow tracked", forwarded, sent), nil
+	return shown, t.untracked()
+}
+
+func (t *Routing) evidence(w Way, f Family) (evidence, error) {
+	e := evidence{moved: []string{"delivered"}, none: []string{"tracked"}}
+	switch w {
+	case Way(FromRemote), Way(FromOther), Outward:
+		e.moved = append(e.moved, by(f, "forwarded"))
+	case Way(FromHost), Way(FromLoopback), Way(FromNeighbour), Inside:
+		e.still = []string{by(f, "forwarded")}
+	default:
+		return evidence{}, fmt.Errorf("unknown way %q", w)
+	}
+	return e, nil
+}
+
+// routed adds how many packets of each family the host routed on, and how many
+// flows it tracks.
+func (s *site) routed(c Counters) (err error) {
+	if c["tracked"], err = conntrackCount(s.topo.Host); err != nil {
+		return err
+	}
+	if c[by(IPv4, "forwarded")], err = forwardedPackets(s.topo.Host, IPv4); err != nil {
+		return err
+	}
+	c[by(IPv6, "forwarded")], err = forwardedPackets(s.topo.Host, IPv6)
+	return err
+}
+
+// untracked fails when netfilter tracks a flow.
+func (s *site) untracked() error {
+	tracked, err := conntrackCount(s.topo.Host)
+	if err == nil && tracked != 0 {
+		err = fmt.Errorf("%d flows are tracked", tracked)
+	}
+	return err
 }
 
 // conntrackCount is the number of flows that netfilter tracks.
@@ -115,27 +141,25 @@ func conntrackCount(ns *netlab.Namespace) (uint64, error) {
 	return strconv.ParseUint(v, 10, 64)
 }
 
-// forwardedPackets is how many packets of both families were routed on.
-func forwardedPackets(ns *netlab.Namespace) (uint64, error) {
-	snmp, err := ns.ProcNet("snmp")
-	if err != nil {
-		return 0, err
+// forwardedPackets is how many packets of a family were routed on.
+func forwardedPackets(ns *netlab.Namespace, f Family) (uint64, error) {
+	if f == IPv4 {
+		snmp, err := ns.ProcNet("snmp")
+		if err != nil {
+			return 0, err
+		}
+		return snmpValue(snmp, "Ip:", "ForwDatagrams")
 	}
 	snmp6, err := ns.ProcNet("snmp6")
 	if err != nil {
 		return 0, err
 	}
-	v4, err := snmpValue(snmp, "Ip:", "ForwDatagrams")
-	if err != nil {
-		return 0, err
-	}
 	for line := range strings.Lines(snmp6) {
-		if f := strings.Fields(line); len(f) == 2 && f[0] == "Ip6OutForwDatagrams" {
-			v6, err := strconv.ParseUint(f[1], 10, 64)
-			return v4 + v6, err
+		if w := strings.Fields(line); len(w) == 2 && w[0] == "Ip6OutForwDatagrams" {
+			return strconv.ParseUint(w[1], 10, 64)
 		}
 	}
-	return v4, nil
+	return 0, errors.New("no value Ip6OutForwDatagrams in snmp6")
 }
 
 // snmpValue reads a value of /proc/net/snmp, where one line has the names and

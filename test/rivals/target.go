@@ -36,11 +36,16 @@ type Target interface {
 	Access(from Place, container string, p Port, f Family) (Access, error)
 	// Helpers are the processes that forward packets on the target's behalf.
 	Helpers() []int
+	// Counters reads what the target's way counts. Prove compares two readings.
+	Counters(ctx context.Context) (Counters, error)
 	// Proof describes the counters which show that traffic took the path that
 	// this target stands for, and fails when they show that it did not.
 	Proof(ctx context.Context) (string, error)
 	// Close takes down everything that Setup made.
 	Close() error
+
+	// evidence is what Counters must show around traffic of one way.
+	evidence(w Way, f Family) (evidence, error)
 }
 
 // Family picks IPv4 or IPv6.

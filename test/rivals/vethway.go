@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
 
 	"github.com/vethway/vethway/control/api"
 	"github.com/vethway/vethway/test/hostlab"
@@ -150,85 +147,4 @@ func (t *Vethway) Close() error {
 		t.lab = nil
 	}
 	return errors.Join(err, t.site.Close())
-}
-
-// Proof shows that what containers sent did not go through the stack of the host: its bridges did not see it, connection
-// tracking knows nothing of it, and the flows counted what was translated.
-func (t *Vethway) Proof(ctx context.Context) (string, error) {
-	proof, err := t.prove(ctx)
-	if err != nil {
-		return "", fmt.Errorf("prove %s: %w", t.Name(), err)
-	}
-	return proof, nil
-}
-
-func (t *Vethway) prove(ctx context.Context) (string, error) {
-	flows, err := t.lab.Client.Flows(ctx, api.FlowFilter{})
-	if err != nil {
-		return "", err
-	}
-	var translated uint64
-	for _, f := range flows {
-		translated += f.Packets + f.RPackets
-	}
-	sent, err := t.sent()
-	if err != nil {
-		return "", err
-	}
-	bridged, err := t.bridged(ctx)
-	if err != nil {
-		return "", err
-	}
-	tracked, err := t.tracked()
-	if err != nil {
-		return "", err
-	}
-	if tracked != 0 {
-		return "", fmt.Errorf("connection tracking has %d entries", tracked)
-	}
-	if sent == 0 || bridged > sent/2 {
-		return "", fmt.Errorf("the host's stack received %d of the %d packets that containers sent", bridged, sent)
-	}
-	return fmt.Sprintf("%d packets sent by containers, %d of them through the host's stack; %d packets in %d flows; no connection tracked",
-		sent, bridged, translated, len(flows)), nil
-}
-
-// sent is the number of packets that the containers sent.
-func (t *Vethway) sent() (n uint64, err error) {
-	for _, ns := range t.containers {
-		l, err := ns.Link(containerDev)
-		if err != nil {
-			return 0, err
-		}
-		n += l.TxPackets
-	}
-	return n, nil
-}
-
-// bridged is the number of packets that the host's stack received from its bridges.
-func (t *Vethway) bridged(ctx context.Context) (n uint64, err error) {
-	networks, err := t.lab.Client.Networks(ctx, nil)
-	if err != nil {
-		return 0, err
-	}
-	for _, network := range networks {
-		l, err := t.topo.Host.Link(network.Bridge)
-		if err != nil {
-			return 0, err
-		}
-		n += l.RxPackets
-	}
-	return n, nil
-}
-
-// tracked is the number of entries in the host's connection tracking table.
-func (t *Vethway) tracked() (uint64, error) {
-	count, err := t.topo.Host.Sysctl("net.netfilter.nf_conntrack_count")
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil // the kernel has no connection tracking loaded
-	}
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseUint(strings.TrimSpace(count), 10, 64)
 }

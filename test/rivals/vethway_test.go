@@ -33,6 +33,7 @@ func TestVethway(t *testing.T) {
 	l.sees("c2", "[fd30:1::2]:80", "c1", "fd30:1::3")
 	l.silent("d1", "172.30.1.2:80", netlab.TimesOut)
 	l.accesses()
+	l.provesOthers()
 	l.proof()
 
 	p := Port{HostPort: 9090, ContainerPort: 80, Proto: "tcp"}
