@@ -70,7 +70,7 @@ func (t *Iptables) evidence(w Way, f Family) (evidence, error) {
 func dockerEvidence(w Way, f Family, proxy UserlandProxy, forward, bridged string) (evidence, error) {
 	dnat, masquerade, output := by(f, "dnat"), by(f, "masquerade"), by(f, "output")
 	forward, bridged = by(f, forward), by(f, bridged)
-	e := evidence{some: []string{"tracked"}, still: []string{"proxied"}}
+	e := evidence{some: []string{"tracked"}, still: []string{"accepted"}}
 	switch w {
 	case Way(FromRemote):
 		e.moved, e.still = []string{dnat, forward}, append(e.still, masquerade)
@@ -102,9 +102,17 @@ func dockerEvidence(w Way, f Family, proxy UserlandProxy, forward, bridged strin
 	return e, nil
 }
 
-// count adds what netfilter tracks, and what proxies do.
+// count adds what netfilter tracks, and what proxies do: what they have worked,
+// and the TCP connections that the host has accepted, which are all theirs.
 func (s *site) count(c Counters, h *held) (err error) {
 	if c["tracked"], err = conntrackCount(s.topo.Host); err != nil {
+		return err
+	}
+	snmp, err := s.topo.Host.ProcNet("snmp")
+	if err != nil {
+		return err
+	}
+	if c["accepted"], err = snmpValue(snmp, "Tcp:", "PassiveOpens"); err != nil {
 		return err
 	}
 	c["proxied"], err = h.proxied()

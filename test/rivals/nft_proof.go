@@ -90,10 +90,12 @@ func (t *Nftables) Proof(ctx context.Context) (string, error) {
 
 func (t *Nftables) evidence(w Way, f Family) (evidence, error) {
 	lookup, output := by(f, "prerouting"), by(f, "output")
+	// Nothing is wanted of "masquerade" where it should stand still: the host's
+	// own multicast on its bridges is counted as well.
 	e := evidence{some: []string{"tracked"}}
 	switch w {
 	case Way(FromRemote), Way(FromNeighbour):
-		e.moved, e.still = []string{lookup, "dnat"}, []string{"masquerade"}
+		e.moved = []string{lookup, "dnat"}
 	case Way(FromHost), Way(FromLoopback):
 		e.moved = []string{output, "masquerade"}
 	case Way(FromSelf), Way(FromOther):
@@ -101,7 +103,7 @@ func (t *Nftables) evidence(w Way, f Family) (evidence, error) {
 	case Outward:
 		e.moved, e.still = []string{"masquerade"}, []string{"dnat"}
 	case Inside:
-		e.moved, e.still = []string{"between"}, []string{"dnat", "masquerade"}
+		e.moved, e.still = []string{"between"}, []string{"dnat"}
 	default:
 		return evidence{}, fmt.Errorf("unknown way %q", w)
 	}
@@ -142,7 +144,7 @@ func (r nftRule) countLinear(c Counters, f Family, n uint64) {
 		c[by(f, "icc")] += n
 	case r.Chain == "nat-OUTPUT":
 		c[by(f, "output")] += n
-	case strings.HasPrefix(r.Chain, "filter-forward-in__"):
+	case strings.HasPrefix(r.Chain, "filter-forward-"):
 		c[by(f, "forward")] += n
 	}
 }

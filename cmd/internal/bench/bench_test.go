@@ -58,6 +58,9 @@ func TestRunFromEndToEnd(t *testing.T) {
 		t.Errorf("%d results, want %d", got, want)
 	}
 	for _, result := range printed.Results {
+		if result.Proof == "" && !slices.ContainsFunc(result.Samples, func(s report.Sample) bool { return s.Error != "" }) {
+			t.Errorf("%s %s of %s is not proven", result.Scenario, result.Workload, result.Target)
+		}
 		if result.Median <= 0 || len(result.Samples) != 1 || len(result.Ratio) != 1 {
 			t.Errorf("an implausible result: %+v", result)
 		}

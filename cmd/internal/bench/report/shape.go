@@ -31,6 +31,8 @@ type Result struct {
 	Min           float64  `json:"min"`
 	Max           float64  `json:"max"`
 	Samples       []Sample `json:"samples"`
+	// Proof is what the target's counters showed of the way that the traffic took.
+	Proof string `json:"proof,omitempty"`
 	// Ratio is the median of the quotients of the rounds, by baseline; Spread tells how sure it is.
 	Ratio  map[string]float64        `json:"ratio"`
 	Spread map[string]stats.Interval `json:"spread,omitempty"`

@@ -119,6 +119,9 @@ func (r *runner) measure(ctx context.Context, c Cell, sites []target.Site, progr
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeTurns(turns)) }()
+	if err := witness(ctx, turns); err != nil {
+		return nil, err
+	}
 	for round := range r.Plan.Rounds {
 		progress(round)
 		for _, i := range order(len(turns), round) {
@@ -128,6 +131,7 @@ func (r *runner) measure(ctx context.Context, c Cell, sites []target.Site, progr
 			turns[i].result.Samples = append(turns[i].result.Samples, r.sample(ctx, c, turns[i]))
 		}
 	}
+	unproven := r.prove(ctx, c, turns)
 	var results []report.Result
 	for _, t := range turns {
 		results = append(results, t.result)
@@ -136,7 +140,7 @@ func (r *runner) measure(ctx context.Context, c Cell, sites []target.Site, progr
 		r.Log.Warn("other programs took part of the CPU", "cell", c.String(), "left", fmt.Sprintf("%.0f%%", 100*share))
 	}
 	report.Summarize(results)
-	return results, report.Failures(results)
+	return results, errors.Join(report.Failures(results), unproven)
 }
 
 // describe asks the targets, after the traffic, for the proof of its path and for the state that it met.

@@ -14,6 +14,7 @@ import (
 	"github.com/vethway/vethway/cmd/internal/bench/report"
 	"github.com/vethway/vethway/cmd/internal/bench/target"
 	"github.com/vethway/vethway/cmd/internal/bench/traffic"
+	"github.com/vethway/vethway/test/rivals"
 )
 
 // Sources of generated frames. A few dozen flows stay in every cache, as the one flow of other workloads does.
@@ -27,6 +28,7 @@ type turn struct {
 	rig   *frames.Rig // of generated workloads
 	// helped is set where a process forwards: what the traffic generator was billed is not all then.
 	helped bool
+	before rivals.Counters
 	result report.Result
 }
 

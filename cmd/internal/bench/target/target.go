@@ -69,6 +69,17 @@ func (s Scenario) place() rivals.Place {
 	return ""
 }
 
+// way is the kind of traffic that counters prove.
+func (s Scenario) way() rivals.Way {
+	switch s {
+	case Masquerade:
+		return rivals.Outward
+	case ContainerToContainer:
+		return rivals.Inside
+	}
+	return rivals.Way(s.place())
+}
+
 // About says in a line what the scenario is.
 func (s Scenario) About() string {
 	switch s {
@@ -115,6 +126,10 @@ type Site interface {
 	// Proof tells by which counters the traffic is known to have taken the way that the target stands for, and fails
 	// when they say that it did not.
 	Proof(ctx context.Context) (string, error)
+	// Counters reads what the target's way counts.
+	Counters(ctx context.Context) (rivals.Counters, error)
+	// Prove compares two readings around traffic of a scenario, and fails when that took another way.
+	Prove(s Scenario, f rivals.Family, before, after rivals.Counters) (string, error)
 	// Pin has what forwards in user space run on certain CPUs, those of client and server.
 	Pin(cpus []int) error
 	// Forget has the target forget all flows.
