@@ -130,7 +130,9 @@ func (h *hosted) published(c rivals.Container, from rivals.Place, proto string, 
 
 func (h *hosted) Proof(ctx context.Context) (string, error) { return h.target.Proof(ctx) }
 
-func (h *hosted) Counters(ctx context.Context) (rivals.Counters, error) { return h.target.Counters(ctx) }
+func (h *hosted) Counters(ctx context.Context) (rivals.Counters, error) {
+	return h.target.Counters(ctx)
+}
 
 func (h *hosted) Prove(s Scenario, f rivals.Family, before, after rivals.Counters) (string, error) {
 	return rivals.Prove(h.target, s.way(), f, before, after)
