@@ -26,6 +26,9 @@ func (t *Direct) Name() string { return "direct" }
 
 // Setup makes containers and pairs.
 func (t *Direct) Setup(_ context.Context, topo *netlab.Topology, spec Spec) error {
+	if n := spec.containers(); n > fewContainers {
+		return fmt.Errorf("set up %s: %d containers, each joined with each other: %w", t.Name(), n, ErrUnavailable)
+	}
 	t.topo, t.spec, t.containers = topo, spec, map[string]*netlab.Namespace{}
 	for _, n := range spec.Networks {
 		for i, c := range n.Containers {

@@ -11,6 +11,9 @@ import (
 	"github.com/vethway/vethway/test/netlab"
 )
 
+// maxProxies is how many ports get processes: each of these takes a megabyte.
+const maxProxies = 300
+
 // DockerProxy is Docker with --iptables=false: published ports are served by
 // the userland proxy alone, one process for each port and family. Whatever a
 // client connects to, the container sees its gateway.
@@ -39,6 +42,9 @@ func (t *DockerProxy) Setup(ctx context.Context, topo *netlab.Topology, spec Spe
 }
 
 func (t *DockerProxy) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) error {
+	if n := spec.ports(); n > maxProxies {
+		return fmt.Errorf("%d ports would be %d processes: %w", n, 2*n, ErrUnavailable)
+	}
 	if err := t.setup(topo, spec); err != nil {
 		return err
 	}

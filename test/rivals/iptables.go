@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os/exec"
+	"strings"
 
 	"github.com/vethway/vethway/test/netlab"
 )
@@ -59,6 +61,9 @@ func (t *Iptables) Setup(ctx context.Context, topo *netlab.Topology, spec Spec) 
 }
 
 func (t *Iptables) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) error {
+	if err := t.available(ctx, topo.Host); err != nil {
+		return err
+	}
 	if err := t.setup(topo, spec); err != nil {
 		return err
 	}
@@ -77,6 +82,26 @@ func (t *Iptables) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) 
 		}
 	}
 	return t.held.holdAll(ctx, topo.Host, spec)
+}
+
+// available asks for what the rules need: not every kernel still has the tables
+// of the legacy variant, and not every machine its programs.
+func (t *Iptables) available(ctx context.Context, host *netlab.Namespace) error {
+	const probe = "*raw\nCOMMIT\n*nat\n-A PREROUTING -m addrtype --dst-type LOCAL -j ACCEPT\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n" +
+		"*filter\n-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\nCOMMIT\n"
+	for _, f := range []Family{IPv4, IPv6} {
+		program := t.binary(f, "-restore")
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if out, err := host.RunInput(ctx, probe, program, "-w", "--test"); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			return fmt.Errorf("%w on this kernel: %s: %s", ErrUnavailable, program, strings.SplitN(strings.TrimSpace(out), "\n", 2)[0])
+		}
+	}
+	return nil
 }
 
 // Publish adds the rules of one port, and its proxy.

@@ -11,27 +11,55 @@ import (
 
 // Counters reads the packet counters of the rules that translate and forward:
 // those of nat count flows. The rules of single ports are told apart as far as
-// they were met.
+// they were met. Without proxies and sockets there may be any number of ports,
+// and listing their rules takes minutes: then "dnat" is what was sent to look
+// for its port, and as nothing else has that, what finds no rule gets nowhere.
 func (t *Iptables) Counters(ctx context.Context) (Counters, error) {
 	c := Counters{}
 	for _, f := range []Family{IPv4, IPv6} {
-		out, err := t.topo.Host.Run(ctx, t.binary(f, "-save"), "-c")
+		rules, err := t.saved(ctx, f)
 		if err != nil {
 			return nil, fmt.Errorf("read counters of %s: %w", t.Name(), err)
 		}
-		for line := range strings.Lines(out) {
+		for line := range strings.Lines(rules) {
 			countSaved(c, f, line)
+		}
+		if t.cfg.UserlandProxy.RulesOnly {
+			c[by(f, "dnat")] = c[by(f, "local")]
 		}
 	}
 	return c, t.count(c, &t.held)
 }
 
-// countSaved takes in one line of iptables-save -c: "[packets:bytes] -A ...".
+// saved lists rules with their counters.
+func (t *Iptables) saved(ctx context.Context, f Family) (string, error) {
+	if !t.cfg.UserlandProxy.RulesOnly {
+		return t.topo.Host.Run(ctx, t.binary(f, "-save"), "-c")
+	}
+	var all strings.Builder
+	for _, chain := range [][2]string{{"nat", "PREROUTING"}, {"nat", "OUTPUT"}, {"nat", "POSTROUTING"}, {"filter", "FORWARD"}} {
+		rules, err := t.topo.Host.Run(ctx, t.binary(f, ""), "-w", "-t", chain[0], "-v", "-S", chain[1])
+		if err != nil {
+			return "", err
+		}
+		all.WriteString(rules)
+	}
+	return all.String(), nil
+}
+
+// countSaved takes in one line of iptables-save -c, "[packets:bytes] -A ...", or
+// of iptables -v -S, "-A ... -c packets bytes -j ...".
 func countSaved(c Counters, f Family, line string) {
-	count, rule, found := strings.Cut(strings.TrimPrefix(line, "["), "] ")
-	packets, _, _ := strings.Cut(count, ":")
+	rule := strings.TrimSpace(line)
+	packets := word(rule, "-c")
+	if count, rest, found := strings.Cut(strings.TrimPrefix(rule, "["), "] "); found {
+		packets, _, _ = strings.Cut(count, ":")
+		rule = rest
+	} else {
+		rule = strings.Replace(rule, " -c "+packets+" "+word(rule, packets), "", 1)
+	}
 	n, err := strconv.ParseUint(packets, 10, 64)
-	if !found || err != nil || n == 0 {
+	if err != nil || n == 0 {
 		return
 	}
 	switch {
@@ -44,6 +72,9 @@ func countSaved(c Counters, f Family, line string) {
 		c[by(f, "forward")] += n
 	case strings.HasPrefix(rule, "-A OUTPUT"):
 		c[by(f, "output")] += n
+		c[by(f, "local")] += n
+	case strings.HasPrefix(rule, "-A PREROUTING") && strings.Contains(rule, "-j DOCKER"):
+		c[by(f, "local")] += n
 	}
 }
 

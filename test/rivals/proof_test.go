@@ -42,12 +42,14 @@ func TestCountSaved(t *testing.T) {
 [5:300] -A POSTROUTING -s 172.30.1.0/24 ! -o br-one -j MASQUERADE
 [9:9] -A FORWARD -j DOCKER-USER
 [8:8] -A FORWARD -j DOCKER-FORWARD
+-A PREROUTING -m addrtype --dst-type LOCAL -c 4 240 -j DOCKER
+-A FORWARD -c 2 120 -j DOCKER-FORWARD
 [2:2] -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
 `) {
 		countSaved(c, IPv4, line)
 	}
 	want := map[string]uint64{
-		"ipv4 dnat": 15, "ipv4 dnat 8080/tcp": 12, "ipv4 dnat 53/udp": 3, "ipv4 masquerade": 5, "ipv4 forward": 8, "ipv4 output": 2,
+		"ipv4 dnat": 15, "ipv4 dnat 8080/tcp": 12, "ipv4 dnat 53/udp": 3, "ipv4 masquerade": 5, "ipv4 forward": 10, "ipv4 output": 2, "ipv4 local": 6,
 	}
 	if len(c) != len(want) {
 		t.Errorf("counted %v", c)

@@ -34,25 +34,29 @@ type lab struct {
 
 func setUp(t *testing.T, target Target) lab {
 	t.Helper()
+	return setUpSpec(t, target, CommonSpec(), "c1", "c2", "d1")
+}
+
+func setUpSpec(t *testing.T, target Target, spec Spec, servers ...string) lab {
+	t.Helper()
 	topo := netlab.Must(t, netlab.Config{})
 	t.Cleanup(func() {
 		if err := target.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		checkClean(t, topo.Host)
+		if spec.containers() <= fewContainers {
+			checkClean(t, topo.Host)
+		}
 	})
-	spec := CommonSpec()
 	if err := target.Setup(t.Context(), topo, spec); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range spec.Networks {
-		for _, c := range n.Containers {
-			s, err := netlab.Whoami(t.Context(), target.Container(c.Name), netlab.ServerConfig{Label: c.Name, Port: 80})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { s.Close() })
+	for _, name := range servers {
+		s, err := netlab.Whoami(t.Context(), target.Container(name), netlab.ServerConfig{Label: name, Port: 80})
+		if err != nil {
+			t.Fatal(err)
 		}
+		t.Cleanup(func() { s.Close() })
 	}
 	netlab.MustWhoami(t, topo.Remote, 9000)
 	return lab{t, topo, target}
@@ -117,7 +121,11 @@ func (l lab) reaches(from, to, proto string) {
 func (l lab) silent(from, to string, want netlab.Outcome) {
 	l.Helper()
 	for _, network := range []string{"tcp", "udp"} {
-		got := netlab.Try(l.Context(), l.from(from), network, netip.MustParseAddrPort(to), 150*time.Millisecond)
+		var patience time.Duration // as long as it takes
+		if want == netlab.TimesOut {
+			patience = 150 * time.Millisecond
+		}
+		got := netlab.Try(l.Context(), l.from(from), network, netip.MustParseAddrPort(to), patience)
 		if got != want {
 			l.Errorf("%s to %s/%s: %s, want %s", from, to, network, got, want)
 		}

@@ -13,6 +13,9 @@ import (
 // containerDev is the interface inside every container.
 const containerDev = "eth0"
 
+// fewContainers is how many can be taken down one by one.
+const fewContainers = 16
+
 // site is what all targets with bridges have in common: the bridges of the
 // spec on the host, and a namespace behind a veth for each container.
 type site struct {
@@ -84,7 +87,11 @@ func (s *site) addContainer(n Network, c Container) error {
 	if err := host.AddVeth(veth, ns, containerDev); err != nil {
 		return err
 	}
-	s.onClose(func() error { return host.DeleteLink(veth) })
+	// The kernel waits a while for each link that is deleted by name, and takes
+	// all at once that go with their namespaces, if somewhat later.
+	if s.spec.containers() <= fewContainers {
+		s.onClose(func() error { return host.DeleteLink(veth) })
+	}
 	if err := host.SetMaster(veth, bridgeName(n)); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package rivals
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -47,6 +48,10 @@ type Target interface {
 	// evidence is what Counters must show around traffic of one way.
 	evidence(w Way, f Family) (evidence, error)
 }
+
+// ErrUnavailable is returned by Setup where this kernel or this machine cannot
+// have the target, or not at the size of the spec; the error says why.
+var ErrUnavailable = errors.New("not available here")
 
 // Family picks IPv4 or IPv6.
 type Family int
@@ -131,6 +136,24 @@ func CommonSpec() Spec {
 			},
 		},
 	}}
+}
+
+// containers is how many there are.
+func (s Spec) containers() (n int) {
+	for _, network := range s.Networks {
+		n += len(network.Containers)
+	}
+	return n
+}
+
+// ports is how many are published.
+func (s Spec) ports() (n int) {
+	for _, network := range s.Networks {
+		for _, c := range network.Containers {
+			n += len(c.Publish)
+		}
+	}
+	return n
 }
 
 // Container finds a container of the spec and the network that it is on.

@@ -103,8 +103,9 @@ func (s Scenario) About() string {
 	return ""
 }
 
-// ErrUnavailable is returned by makers of targets that this kernel or this machine cannot have; the error says why.
-var ErrUnavailable = errors.New("not available here")
+// ErrUnavailable is returned by makers of targets that this kernel or this machine cannot have, or not at the size that is
+// asked for; the error says why.
+var ErrUnavailable = rivals.ErrUnavailable
 
 // ErrNoPath is returned by a site that does not have the scenario.
 var ErrNoPath = errors.New("the target has no such path")
