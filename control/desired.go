@@ -17,8 +17,8 @@ import (
 // protocols are the IP protocol numbers.
 var protocols = map[string]uint8{api.TCP: 6, api.UDP: 17, api.SCTP: 132}
 
-func (n *network) bridgeSpec() BridgeSpec {
-	spec := BridgeSpec{Name: n.Bridge, MAC: net.HardwareAddr(n.MAC), MTU: n.MTU, IPv6: n.IPv6 != nil}
+func (e *Engine) bridgeSpec(n *network) BridgeSpec {
+	spec := BridgeSpec{Name: n.Bridge, MAC: net.HardwareAddr(n.MAC), MTU: n.MTU, IPv6: n.IPv6 != nil, Send: e.toContainers(n)}
 	for _, a := range []*addressing{n.IPv4, n.IPv6} {
 		if a != nil {
 			spec.Addrs = append(spec.Addrs, netip.PrefixFrom(a.Gateway, a.Subnet.Bits()))
@@ -27,10 +27,11 @@ func (n *network) bridgeSpec() BridgeSpec {
 	return spec
 }
 
-func endpointSpec(n *network, c *container, ep *endpoint) EndpointSpec {
+func (e *Engine) endpointSpec(n *network, c *container, ep *endpoint) EndpointSpec {
 	spec := EndpointSpec{
 		HostName: ep.hostName(), Bridge: n.Bridge, Namespace: c.Namespace, ContainerName: ep.Interface,
 		MAC: net.HardwareAddr(ep.MAC), MTU: n.MTU, IPv6: n.IPv6 != nil,
+		Send: e.fromContainers(n), Receive: e.toContainers(n),
 	}
 	if ep.IPv4.IsValid() {
 		spec.Addrs = append(spec.Addrs, netip.PrefixFrom(ep.IPv4, n.IPv4.Subnet.Bits()))

@@ -98,6 +98,8 @@ type BridgeSpec struct {
 	MTU   int
 	Addrs []netip.Prefix // gateway address with the subnet's length; none on an isolated network
 	IPv6  bool
+	// Send is for what the host sends by the bridge.
+	Send PacketSize
 }
 
 // BridgeInfo is what the kernel made of a BridgeSpec.
@@ -118,6 +120,8 @@ type EndpointSpec struct {
 	MTU           int
 	Addrs         []netip.Prefix
 	IPv6          bool // false: IPv6 is switched off on the container's interface
+	// Send is for what the container sends, Receive for what it is sent, which holds for the bridge as well.
+	Send, Receive PacketSize
 }
 
 // EndpointInfo is what the kernel made of an EndpointSpec.
@@ -146,6 +150,8 @@ type HostFacts struct {
 	// PortRange is net.ipv4.ip_local_port_range, and ReservedPorts net.ipv4.ip_local_reserved_ports.
 	PortRange     [2]uint16
 	ReservedPorts []PortSpan
+	// RoutesBig6: the kernel can route IPv6 packets beyond 64 KiB.
+	RoutesBig6 bool
 	// Bound are the ports that sockets of the host are bound to.
 	Bound []HostPort
 }
@@ -157,6 +163,8 @@ type UplinkFacts struct {
 	Ethernet bool
 	MTU      int
 	Addrs    []netip.Addr
+	// PacketSize is what the interface takes; larger ones are cut up before it sees them.
+	PacketSize PacketSize
 }
 
 // HostAddr is an address of the host's, with the prefix that the interface is connected to.

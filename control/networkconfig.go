@@ -42,6 +42,7 @@ type wanted struct {
 	// host4 and host6 are the host's addresses that packets are to leave with.
 	host4, host6 netip.Addr
 	nat          natOptions
+	packetSize   int
 }
 
 func (e *Engine) parseNetwork(req api.NetworkCreate) (wanted, error) {
@@ -145,6 +146,10 @@ func (w *wanted) parseOption(key, value string, allowShort bool) (err error) {
 		w.host4, err = parseHostAddr(value, netip.Addr.Is4)
 	case api.OptionHostIPv6:
 		w.host6, err = parseHostAddr(value, netip.Addr.Is6)
+	case api.OptionPacketSize:
+		if w.packetSize, err = parsePacketSize(value); err != nil {
+			return err
+		}
 	case api.OptionICC:
 		var icc bool
 		if icc, err = strconv.ParseBool(value); err == nil && !icc {
@@ -176,6 +181,7 @@ func knownOptions() []string {
 	known := []string{
 		api.OptionMasquerade, api.OptionMTU, api.OptionBridgeName, api.OptionICC, api.OptionGatewayMode,
 		api.OptionHostIPv4, api.OptionHostIPv6, api.OptionFiltering, api.OptionInboundRefresh, api.OptionPortRest,
+		api.OptionPacketSize,
 	}
 	for _, timer := range Timers() {
 		if timer.Name != PortRest {

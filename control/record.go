@@ -31,8 +31,10 @@ type network struct {
 	IPv4     *addressing `json:",omitempty"`
 	IPv6     *addressing `json:",omitempty"`
 	NAT      natOptions  `json:",omitzero"`
-	Options  map[string]string
-	Labels   map[string]string
+	// PacketSize was asked for; 0: as large as pays.
+	PacketSize int `json:",omitempty"`
+	Options    map[string]string
+	Labels     map[string]string
 }
 
 // addressing is one family of a network.

@@ -39,7 +39,9 @@ type attachment struct {
 	endpoint  *endpoint
 }
 
-func (a attachment) spec() EndpointSpec { return endpointSpec(a.network, a.container, a.endpoint) }
+func (t *transition) spec(a attachment) EndpointSpec {
+	return t.e.endpointSpec(a.network, a.container, a.endpoint)
+}
 
 // problem is something that could not be put right.
 type problem struct {
@@ -106,7 +108,7 @@ func (t *transition) ensureBridges(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		info, err := t.e.cfg.Links.EnsureBridge(ctx, n.bridgeSpec())
+		info, err := t.e.cfg.Links.EnsureBridge(ctx, t.e.bridgeSpec(n))
 		if err == nil {
 			t.e.kernel.bridges[n.ID] = info
 		} else if err := t.failed("network "+n.Name, err); err != nil {
@@ -160,7 +162,7 @@ func (t *transition) ensureEndpoint(ctx context.Context, a attachment) error {
 	if _, ok := t.e.kernel.bridges[a.network.ID]; !ok {
 		return nil // its own failure has been noted
 	}
-	spec := a.spec()
+	spec := t.spec(a)
 	info, err := t.e.cfg.Links.EnsureEndpoint(ctx, spec)
 	if errors.Is(err, fs.ErrExist) && a.endpoint.NameChosen && spec.ContainerName != "" {
 		// The interface was lost, and its name, which nobody asked for, has been taken meanwhile.
@@ -239,7 +241,7 @@ func (t *transition) activate(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := t.e.cfg.Links.ActivateEndpoint(ctx, a.spec()); err != nil {
+		if err := t.e.cfg.Links.ActivateEndpoint(ctx, t.spec(a)); err != nil {
 			if err := t.failed("container "+a.container.Name, err); err != nil {
 				return err
 			}
@@ -286,7 +288,7 @@ func (t *transition) remove(ctx context.Context) error {
 			}
 			delete(t.e.kernel.ends, ep.ID)
 			a := attachment{t.from.networks[ep.Network], c, ep}
-			if err := t.e.cfg.Links.RemoveEndpoint(ctx, a.spec()); err != nil {
+			if err := t.e.cfg.Links.RemoveEndpoint(ctx, t.spec(a)); err != nil {
 				t.problems = append(t.problems, problem{"container " + c.Name, err})
 			}
 		}

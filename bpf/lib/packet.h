@@ -46,6 +46,7 @@ struct packet {
 	__u8 tos;
 	__u8 flags; /* PACKET_* */
 	__u8 icmp_type;
+	__u8 shed; /* bytes of headers that no packet on the wire will have */
 	bool v6;
 	bool may_fragment; /* IPv4 without DF */
 	bool later;	   /* a fragment other than the first: no transport header */
@@ -190,7 +191,7 @@ static __always_inline int parse_ipv6(struct __sk_buff *ctx, struct packet *pkt)
 	/* IPv4-mapped addresses have no business on a wire, and must not meet the flows of IPv4. */
 	if (addr_is4(&pkt->key.src) || addr_is4(&pkt->key.dst))
 		return -DROP_MALFORMED;
-	/* A jumbogram (RFC 2675; BIG TCP before 6.9) says 0. */
+	/* A GSO packet beyond 64 KiB (BIG TCP) says 0. */
 	len = ip->payload_len || !ctx->gso_size ? bpf_ntohs(ip->payload_len) : ctx->len - pkt->l3 - sizeof(*ip);
 	if (len > ctx->len - pkt->l3 - sizeof(*ip))
 		return -DROP_MALFORMED;
@@ -200,6 +201,9 @@ static __always_inline int parse_ipv6(struct __sk_buff *ctx, struct packet *pkt)
 	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
 	pkt->l4 = pkt->l3 + sizeof(*ip);
 	next = ip->nexthdr;
+	/* The kernel writes a jumbogram (RFC 2675) and takes its hop-by-hop header away again when it cuts the packet up. */
+	if (!ip->payload_len && len && next == IPPROTO_HOPOPTS)
+		pkt->shed = 8;
 	/* Options headers are stepped over (RFC 8200 section 4); a routing header changes the destination and stays opaque. */
 #pragma unroll
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
@@ -281,6 +285,6 @@ static __always_inline bool packet_exceeds(struct __sk_buff *ctx, const struct p
 {
 	__u32 size = ctx->gso_size;
 
-	size = size ? size + pkt->l4 - pkt->l3 + pkt->l4_len : ctx->len - pkt->l3;
+	size = size ? size + pkt->l4 - pkt->l3 + pkt->l4_len - pkt->shed : ctx->len - pkt->l3;
 	return size > mtu;
 }

@@ -24,7 +24,11 @@ const (
 	OptionInboundRefresh = "com.vethway.nat.inbound-refresh"
 	OptionTimeout        = "com.vethway.nat.timeout."
 	OptionPortRest       = "com.vethway.nat.port-rest"
+	OptionPacketSize     = "com.vethway.gso-max-size"
 )
+
+// PacketSizeAuto is the value of OptionPacketSize that leaves it to vethwayd.
+const PacketSizeAuto = "auto"
 
 // Values of OptionFiltering (RFC 4787 section 5).
 const (

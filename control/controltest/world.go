@@ -163,3 +163,18 @@ func (l *Links) Bridge(name string) (addrs []netip.Prefix, index int) {
 	}
 	return nil, 0
 }
+
+// PacketSizes describes what bridges send, and containers receive and send.
+func (l *Links) PacketSizes() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var lines []string
+	for _, b := range l.bridges {
+		lines = append(lines, fmt.Sprintf("bridge %v", b.spec.Send))
+	}
+	for _, e := range l.endpoints {
+		lines = append(lines, fmt.Sprintf("container %v %v", e.spec.Receive, e.spec.Send))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, ", ")
+}

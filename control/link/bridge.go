@@ -90,7 +90,7 @@ func (l *Links) createBridge(b control.BridgeSpec) (netlink.Link, error) {
 }
 
 func (l *Links) repairBridge(ctx context.Context, d device, b control.BridgeSpec) error {
-	if err := d.ensureBasics(b.MAC, b.MTU); err != nil {
+	if err := join(d.ensureBasics(b.MAC, b.MTU), d.ensurePacketSizes(b.Send, control.PacketSize{})); err != nil {
 		return err
 	}
 	if err := l.ns.do(func() error { return l.applyBridgeSettings(b) }); err != nil {

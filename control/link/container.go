@@ -49,7 +49,7 @@ func (c *container) ensureInterface(ctx context.Context, d device, e control.End
 	}
 	name := d.name()
 	newMAC := d.link.Attrs().HardwareAddr.String() != e.MAC.String()
-	if err := d.ensureBasics(e.MAC, e.MTU); err != nil {
+	if err := join(d.ensureBasics(e.MAC, e.MTU), d.ensurePacketSizes(e.Send, e.Receive)); err != nil {
 		return "", false, err
 	}
 	if err := c.ns.do(func() error { return applySettings(interfaceSettings(name, e.IPv6)) }); err != nil {

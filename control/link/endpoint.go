@@ -197,7 +197,7 @@ func (l *Links) repairEndpoint(ctx context.Context, c *container, bridge, host, 
 // ensurePort makes the host end a port of the bridge. What is already up and elsewhere is taken off first: no packet may pass
 // between two bridges.
 func (l *Links) ensurePort(d device, bridge netlink.Link, e control.EndpointSpec, before applied) error {
-	if err := d.ensureBasics(nil, e.MTU); err != nil {
+	if err := join(d.ensureBasics(nil, e.MTU), d.ensurePacketSizes(e.Receive, e.Send)); err != nil {
 		return err
 	}
 	// A port has no business with IPv6 itself: no link-local address, no router solicitation into the container.
@@ -212,6 +212,9 @@ func (l *Links) ensurePort(d device, bridge netlink.Link, e control.EndpointSpec
 				return fmt.Errorf("bridge %s has no room for another port: %w", e.Bridge, err)
 			}
 			return fmt.Errorf("add to bridge %s: %w", e.Bridge, err)
+		}
+		if err := l.ensureBridgeSize(bridge, e.Receive); err != nil {
+			return err
 		}
 	}
 	if err := l.ensureNeighbours(d.link, bridge, e); err != nil {

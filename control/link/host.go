@@ -50,6 +50,9 @@ func (l *Links) host(ctx context.Context) (control.HostFacts, error) {
 	if facts.PortRange, facts.ReservedPorts, err = l.portSettings(); err != nil {
 		return facts, err
 	}
+	if facts.RoutesBig6, err = routesBig6(); err != nil {
+		return facts, err
+	}
 	facts.Bound, err = l.boundPorts(ctx, facts.PortRange)
 	return facts, err
 }

@@ -32,6 +32,7 @@ func uplinks(links []netlink.Link, addrs []netlink.Addr) []control.UplinkFacts {
 		}
 		facts := control.UplinkFacts{
 			Name: attrs.Name, Index: attrs.Index, MTU: attrs.MTU, Ethernet: attrs.EncapType == "ether",
+			PacketSize: control.PacketSize{IPv4: int(attrs.GSOIPv4MaxSize), IPv6: int(attrs.GSOMaxSize)},
 		}
 		for _, a := range preferred(byIndex[attrs.Index]) {
 			facts.Addrs = append(facts.Addrs, addrOf(a.IP))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -25,9 +26,20 @@ type Link struct {
 
 	// The largest packets that it may be given to cut up, and that it may put
 	// together.
-	GSOMax, GROMax uint32
+	GSO, GRO PacketSize
 
 	RxPackets, TxPackets uint64
+}
+
+// PacketSize is a length in bytes for each family; beyond 65536 it is BIG TCP.
+type PacketSize struct{ IPv4, IPv6 int }
+
+// String is "65536", or "196608/65536" where IPv4 differs from IPv6.
+func (s PacketSize) String() string {
+	if s.IPv4 == s.IPv6 {
+		return strconv.Itoa(s.IPv6)
+	}
+	return fmt.Sprintf("%d/%d", s.IPv4, s.IPv6)
 }
 
 // Link finds an interface by name.
@@ -68,7 +80,8 @@ func newLink(l netlink.Link) Link {
 	link := Link{
 		Name: a.Name, Kind: l.Type(), Index: a.Index, Peer: a.ParentIndex, Master: a.MasterIndex,
 		MAC: a.HardwareAddr, MTU: a.MTU, Up: a.Flags&net.FlagUp != 0,
-		GSOMax: a.GSOMaxSize, GROMax: a.GROMaxSize,
+		GSO: PacketSize{IPv4: int(a.GSOIPv4MaxSize), IPv6: int(a.GSOMaxSize)},
+		GRO: PacketSize{IPv4: int(a.GROIPv4MaxSize), IPv6: int(a.GROMaxSize)},
 	}
 	if a.Statistics != nil {
 		link.RxPackets, link.TxPackets = a.Statistics.RxPackets, a.Statistics.TxPackets
@@ -155,6 +168,18 @@ func (n *Namespace) SetDown(link string) error {
 // SetMTU changes the MTU of an interface.
 func (n *Namespace) SetMTU(link string, mtu int) error {
 	return n.change(link, "set MTU of", func(l netlink.Link) error { return n.handle.LinkSetMTU(l, mtu) })
+}
+
+// SetPacketSize sets how large a packet is built for an interface, and taken
+// together on it.
+func (n *Namespace) SetPacketSize(link string, size PacketSize) error {
+	return n.change(link, "set packet size of", func(l netlink.Link) error {
+		// Setting IPv6's to 64 KiB sets IPv4's along.
+		return errors.Join(
+			n.handle.LinkSetGSOMaxSize(l, size.IPv6), n.handle.LinkSetGSOIPv4MaxSize(l, size.IPv4),
+			n.handle.LinkSetGROMaxSize(l, size.IPv6), n.handle.LinkSetGROIPv4MaxSize(l, size.IPv4),
+		)
+	})
 }
 
 // SetMAC changes the hardware address of an interface.

@@ -53,7 +53,8 @@ type packet struct {
 	kind, code   byte // ICMP
 	rest         [4]byte
 	payload      []byte
-	padding      int // behind the IP packet, as short frames have it
+	big          bool // beyond 64 KiB the kernel writes a length of 0
+	padding      int  // behind the IP packet, as short frames have it
 }
 
 func (p packet) v6() bool { return p.src.Is6() }
@@ -79,7 +80,9 @@ func (p packet) ipv4(body []byte) []byte {
 	h := make([]byte, 20, 60)
 	h[0] = 0x40 | byte(5+len(p.options)/4)
 	h[1] = p.tos
-	binary.BigEndian.PutUint16(h[2:], uint16(20+len(p.options)+len(body)))
+	if !p.big {
+		binary.BigEndian.PutUint16(h[2:], uint16(20+len(p.options)+len(body)))
+	}
 	binary.BigEndian.PutUint16(h[4:], p.id)
 	binary.BigEndian.PutUint16(h[6:], p.frag)
 	h[8], h[9] = p.ttl, p.proto
@@ -104,7 +107,9 @@ func (p packet) ipv6(body []byte) []byte {
 		h = append(h, ext.body...)
 	}
 	h = append(h, body...)
-	binary.BigEndian.PutUint16(h[4:], uint16(len(h)-40))
+	if !p.big {
+		binary.BigEndian.PutUint16(h[4:], uint16(len(h)-40))
+	}
 	return h
 }
 

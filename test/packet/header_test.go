@@ -5,6 +5,7 @@ package packet
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/vethway/vethway/bpf"
@@ -183,11 +184,17 @@ func TestTooBig(t *testing.T) {
 			{"one too many", 1501 - overhead, 0, false},
 			{"segments just fit", 3000, 1500 - overhead, true},
 			{"segments one too large", 3000, 1501 - overhead, false},
+			{"big, segments just fit", 3000, 1500 - overhead, true},
 		} {
 			o, s, i := out, sent, in
 			o.flags, s.flags, i.flags = ack, ack, ack
 			o.payload = make([]byte, c.payload)
 			s.payload, i.payload = o.payload, o.payload
+			for _, p := range []*packet{&o, &s, &i} {
+				if p.big = strings.HasPrefix(c.name, "big"); p.big && f.six {
+					p.headers = []header{jumbo(20 + c.payload)}
+				}
+			}
 			d := i
 			d.dst = out.src
 			gso := func(ctx skBuff) skBuff {
@@ -213,6 +220,12 @@ func TestTooBig(t *testing.T) {
 			}
 		}
 	})
+}
+
+// jumbo is the hop-by-hop header that the kernel gives IPv6 packets beyond 64 KiB (RFC 2675 section 2), and takes away when it cuts
+// them up.
+func jumbo(length int) header {
+	return header{proto: 0, body: binary.BigEndian.AppendUint32([]byte{0xc2, 4}, uint32(length+8))}
 }
 
 // A packet that is segmented later is translated as its segments would be: the

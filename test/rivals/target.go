@@ -74,11 +74,13 @@ type Spec struct {
 // Network is one bridge network. An invalid Subnet6 makes it IPv4 only, and
 // the other way round.
 type Network struct {
-	Name       string
-	Subnet4    netip.Prefix
-	Gateway4   netip.Addr
-	Subnet6    netip.Prefix
-	Gateway6   netip.Addr
+	Name     string
+	Subnet4  netip.Prefix
+	Gateway4 netip.Addr
+	Subnet6  netip.Prefix
+	Gateway6 netip.Addr
+	// Options are vethway's network options; nobody else knows them.
+	Options    map[string]string
 	Containers []Container
 }
 

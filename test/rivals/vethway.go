@@ -76,7 +76,7 @@ func (t *Vethway) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) e
 
 func (t *Vethway) createNetwork(ctx context.Context, n Network) error {
 	has4, has6 := n.Subnet4.IsValid(), n.Subnet6.IsValid()
-	req := api.NetworkCreate{Name: n.Name, EnableIPv4: &has4, EnableIPv6: &has6}
+	req := api.NetworkCreate{Name: n.Name, EnableIPv4: &has4, EnableIPv6: &has6, Options: n.Options}
 	if has4 {
 		req.IPAM.Config = append(req.IPAM.Config, api.IPAMConfig{Subnet: n.Subnet4, Gateway: n.Gateway4})
 	}

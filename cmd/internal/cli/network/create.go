@@ -46,7 +46,11 @@ and those that Docker does not have; what is left out is vethwayd's:
   com.vethway.nat.inbound-refresh                 true: what arrives keeps flows that containers began
   com.vethway.nat.timeout.udp, .udp-stream, .icmp, .tcp-established, .tcp-transitory
                                                   how long a flow may be idle, such as 300s or 5m
-  com.vethway.nat.port-rest                       how long a source port rests before another container gets it`,
+  com.vethway.nat.port-rest                       how long a source port rests before another container gets it
+  com.vethway.gso-max-size                        bytes up to which the kernel keeps a TCP stream's packets together
+                                                  (BIG TCP), 65536 to 524280. auto, the default, is 196608 towards the
+                                                  containers, and from them no more than what every uplink takes:
+                                                  ip link set eth0 gso_max_size 196608 gso_ipv4_max_size 196608`,
 		Example: `  vethway network create web
   vethway network create --subnet 172.30.1.0/24 --gateway 172.30.1.1 one
   vethway network create --ipv6 --subnet 172.30.2.0/24 --subnet 2001:db8:30:2::/64 two
