@@ -17,6 +17,7 @@
 //	           own address
 //	direct     one veth pair between client and container: what the machine
 //	           can do at best
+//	bigtcp     any of them with packets of up to 192 KiB on all interfaces
 //
 // Like netlab, the package does without testing, and needs root.
 package rivals

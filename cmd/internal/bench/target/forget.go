@@ -12,7 +12,11 @@ import (
 
 // Forget has the target forget all flows, so that flows which follow are new ones although they may look like old ones.
 func (h *hosted) Forget(ctx context.Context) error {
-	if v, ok := h.target.(*rivals.Vethway); ok {
+	inner := h.target
+	if big, ok := inner.(*rivals.BigTCP); ok {
+		inner = big.Target
+	}
+	if v, ok := inner.(*rivals.Vethway); ok {
 		if _, err := v.Lab().Client.FlushFlows(ctx, api.FlowFilter{}); err != nil {
 			return fmt.Errorf("flush the flows of %s: %w", h.name, err)
 		}

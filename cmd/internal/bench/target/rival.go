@@ -58,6 +58,23 @@ func rival(name string, how manner, make func(Options) (rivals.Target, error)) f
 	}
 }
 
+// bigTCP makes a maker's target with BIG TCP on all interfaces.
+func bigTCP(make func(Options) (rivals.Target, error)) func(Options) (rivals.Target, error) {
+	return func(o Options) (rivals.Target, error) {
+		inner, err := make(o)
+		if err != nil {
+			return nil, err
+		}
+		return rivals.NewBigTCP(inner), nil
+	}
+}
+
+func vethway(Options) (rivals.Target, error) { return rivals.NewVethway(rivals.VethwayConfig{}) }
+
+func routing(Options) (rivals.Target, error) { return rivals.NewRouting(), nil }
+
+func direct(Options) (rivals.Target, error) { return rivals.NewDirect(), nil }
+
 // iptables is Docker as it comes, with its userland proxy for what the rules leave to it.
 func iptables(backend rivals.Backend) func(Options) (rivals.Target, error) {
 	return func(o Options) (rivals.Target, error) {

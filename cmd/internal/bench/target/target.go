@@ -183,7 +183,7 @@ func All() []Maker {
 	return []Maker{
 		{
 			Name: "vethway", About: "vethway: the vethwayd beside this program, or in PATH",
-			Make: rival("vethway", translates, func(Options) (rivals.Target, error) { return rivals.NewVethway(rivals.VethwayConfig{}) }),
+			Make: rival("vethway", translates, vethway),
 		},
 		{
 			Name: "iptables", About: "Docker's rule set on iptables-nft", Proxied: true,
@@ -209,11 +209,27 @@ func All() []Maker {
 		},
 		{
 			Name: "routing", About: "plain routing: no NAT, no filter",
-			Make: rival("routing", routes, func(Options) (rivals.Target, error) { return rivals.NewRouting(), nil }),
+			Make: rival("routing", routes, routing),
 		},
 		{
 			Name: "direct", About: "one veth pair with no host in between: the machine's limit",
-			Make: rival("direct", routes, func(Options) (rivals.Target, error) { return rivals.NewDirect(), nil }),
+			Make: rival("direct", routes, direct),
+		},
+		{
+			Name: "vethway-bigtcp", About: "vethway, where the uplink takes packets of 192 KiB (IPv4)", Extra: true,
+			Make: rival("vethway-bigtcp", translates, bigTCP(vethway)),
+		},
+		{
+			Name: "iptables-bigtcp", About: "iptables, and all interfaces take packets of 192 KiB (IPv4)", Extra: true, Proxied: true,
+			Make: rival("iptables-bigtcp", translates, bigTCP(iptables(rivals.NFT))),
+		},
+		{
+			Name: "routing-bigtcp", About: "routing, and all interfaces take packets of 192 KiB (IPv4)", Extra: true,
+			Make: rival("routing-bigtcp", routes, bigTCP(routing)),
+		},
+		{
+			Name: "direct-bigtcp", About: "direct, and the pair takes packets of 192 KiB (IPv4)", Extra: true,
+			Make: rival("direct-bigtcp", routes, bigTCP(direct)),
 		},
 	}
 }
