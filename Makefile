@@ -110,6 +110,14 @@ fuzz: ## run every fuzz target, FUZZTIME=10m in all (root)
 	@go run ./test/internal/fuzz -time $(FUZZTIME)
 	@.ci/own control maps test
 
+# How long make proof takes.
+PROOFTIME ?= 10m
+
+.PHONY: proof
+proof: ## the allocator under concurrency, for PROOFTIME=10m (root)
+	@.ci/root proof
+	@go test -count=1 -v -timeout 0 -run '^TestAllocatorProof$$' ./test/packet -proof $(PROOFTIME)
+
 .PHONY: fmt
 fmt: ## format Go and C
 	@.ci/deps lint

@@ -143,6 +143,23 @@ static __always_inline int flow_insert(struct flow_draft *draft)
 	return ret;
 }
 
+/* Deletes a live session, unless another CPU is doing so: what it counts, only one may take back. */
+static __always_inline void flow_end(const struct flow_key *key, struct flow_value *flow)
+{
+	struct flow_key pair_key;
+	struct flow_value *pair;
+
+	if (!life_end(&flow->slot, life_of(flow->slot, flow->generation)))
+		return;
+	flow_key_of_pair(&pair_key, key, flow);
+	flow_uncount(key, flow);
+	bpf_map_delete_elem(&flows, key);
+	pair = bpf_map_lookup_elem(&flows, &pair_key);
+	if (pair && addr_equal(&pair->n_dst, &key->src) && pair->n_dport == key->sport &&
+	    life_end(&pair->slot, life_of(pair->slot, pair->generation)))
+		bpf_map_delete_elem(&flows, &pair_key);
+}
+
 /* Deletes a stale session: its own entry, and the other side's unless that has been taken over by a live one. */
 static __always_inline void flow_delete_stale(const struct flow_key *key, struct flow_value *flow)
 {

@@ -145,12 +145,7 @@ static __always_inline int flow_reroute(struct __sk_buff *ctx, const struct pack
 		return ret;
 	/* The masquerade address is not the egress route's any more: the session ends, a new one takes the new address. */
 	if (flow->kind == FLOW_MASQUERADE && !(flow->flags & FLOW_FIXED_SRC) && !addr_equal(&route.source, &flow->n_src)) {
-		struct flow_key pair;
-
-		flow_key_of_pair(&pair, key, flow);
-		bpf_map_delete_elem(&flows, &pair);
-		flow_uncount(key, flow);
-		bpf_map_delete_elem(&flows, key);
+		flow_end(key, flow);
 		return -DROP_SOURCE_GONE;
 	}
 	flow->oif = route.oif;

@@ -4,87 +4,121 @@ package packet
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/vethway/vethway/bpf"
 )
 
-// Many containers' packets at once, to one destination, with fewer ports than
-// they ask for, while sessions are collected and containers come and go: no two
-// live flows ever have one external tuple, and no half of a session is left.
-func TestAllocatorConcurrency(t *testing.T) {
-	eachFamily(t, knobs{poolFirst: 2048, poolLast: 2048 + 255}, func(t *testing.T, f family) {
-		f.covers(t, "N02")
+var proofTime = flag.Duration("proof", 4*time.Second, "how long TestAllocatorProof goes on")
+
+const (
+	proofPool   = 512 // NAT ports
+	proofQuota  = 150 // sessions of a container, every second round
+	proofRound  = 2 * time.Second
+	proofOthers = 1500 // new sessions that are tried when no port is left
+)
+
+// Many containers' packets at once, on all CPUs, with fewer ports than they ask
+// for, while sessions are collected, containers come and go, ports are published
+// and not, and the address to leave with changes: no two live sessions ever have
+// one external tuple, no half of a session outlives a collection, and whatever
+// is counted adds up. make proof does it for ten minutes.
+func TestAllocatorProof(t *testing.T) {
+	var sum tally
+	begin := time.Now()
+	eachFamily(t, knobs{poolFirst: 2048, poolLast: 2048 + proofPool - 1, flows: 1 << 15, others: 1 << 13}, func(t *testing.T, f family) {
+		f.covers(t, "N02", "N07")
 		for _, proto := range []byte{tcp, udp, f.icmpProto()} {
 			t.Run(fmt.Sprintf("protocol %d", proto), func(t *testing.T) {
-				f.clear(t)
-				s := &storm{family: f, proto: proto, t: t, before: f.drops(t)}
-				s.rage(700 * time.Millisecond)
-				s.settle()
+				ends := time.Now().Add(*proofTime / 6)
+				for round := 0; round == 0 || time.Now().Before(ends) && !t.Failed(); round++ {
+					s := &storm{family: f, proto: proto, t: t, limited: round%2 == 1}
+					s.begin()
+					check(t, s.lab.host.Do(func() error { s.fill(); return nil }))
+					s.rage(min(proofRound, *proofTime/12))
+					s.settle()
+					sum.add(&s.tally)
+				}
+				t.Logf("%s so far: %s", time.Since(begin).Round(time.Second), &sum)
 			})
 		}
 	})
 }
 
+// tally is what was done.
+type tally struct {
+	packets, allocated, denied, collected, replaced, halves, fullest atomic.Int64
+}
+
+func (s *tally) add(o *tally) {
+	s.packets.Add(o.packets.Load())
+	s.allocated.Add(o.allocated.Load())
+	s.denied.Add(o.denied.Load())
+	s.collected.Add(o.collected.Load())
+	s.replaced.Add(o.replaced.Load())
+	s.halves.Add(o.halves.Load())
+	s.fullest.Add(o.fullest.Load())
+}
+
+func (s *tally) String() string {
+	return fmt.Sprintf("%d packets, %d sessions made, %d refused, %d collected, %d times somebody or something was replaced, "+
+		"%d halves left behind and collected, %d times no port was left", s.packets.Load(), s.allocated.Load(), s.denied.Load(),
+		s.collected.Load(), s.replaced.Load(), s.halves.Load(), s.fullest.Load())
+}
+
 // storm is what goes on at the same time.
 type storm struct {
 	family
-	t      *testing.T
-	proto  byte
-	before map[bpf.VethwayCounterKey]uint64 // drops
+	tally
+	t       *testing.T
+	proto   byte
+	limited bool // by quota
+	before  map[bpf.VethwayCounterKey]uint64
+	slots   [2]uint32 // of the published ports
 
-	generations [3]atomic.Uint32 // of c1, c2, d1
-	passed      [8]map[string]int
+	generations sync.Map // of containers and slots: the last one that was given
 	done        atomic.Bool
 }
 
 var stormy = []string{"c1", "c2", "d1"}
 
-func (s *storm) rage(d time.Duration) {
-	var wg sync.WaitGroup
-	for i := range s.generations {
-		s.generations[i].Store(generation)
+func (s *storm) begin() {
+	t := s.t
+	s.clear(t)
+	for _, name := range stormy {
+		check(t, s.renew(name, generation))
 	}
-	begin := func(f func(i int) error) func(int) {
-		return func(i int) {
-			wg.Go(func() {
-				// Each on a thread of its own inside the host.
-				err := s.lab.host.Do(func() error {
-					for !s.done.Load() {
-						if err := f(i); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-				if err != nil {
-					s.t.Error(err)
-				}
-			})
-		}
+	s.slots[0] = s.publish(t, published{port: 8080, target: "c1", targetPort: 80})
+	s.slots[1] = s.publish(t, published{port: 8081, target: "c1", targetPort: 80})
+	settings := bpf.VethwaySettingsValue{}
+	if s.limited {
+		settings.MaxFlows = proofQuota
 	}
-	for i := range len(s.passed) {
-		begin(s.send)(i)
-	}
-	begin(s.collect)(0)
-	begin(s.replace)(0)
-	time.Sleep(d)
-	s.done.Store(true)
-	wg.Wait()
+	check(t, s.Settings.Put(uint32(0), settings))
+	s.before = s.drops(t)
 }
 
-// packet is one of a few hundred that a container sends.
-func (s *storm) packet() (string, packet) {
+// out is a packet of a new session, most probably, from a container to one of
+// so many peers. Some want a port that lies in the pool; some are of sessions
+// that all CPUs send in.
+func (s *storm) out(peers int) (string, packet) {
 	name := stormy[rand.IntN(len(stormy))]
-	// Half of the ports lie in the pool, where containers want the same ones.
-	p := s.from(name, s.remote(), uint16(2048+rand.IntN(512)), 80)
+	port := uint16(1 + rand.IntN(65535))
+	switch rand.IntN(8) {
+	case 0, 1:
+		port = uint16(2048 + rand.IntN(proofPool))
+	case 2, 3:
+		port = uint16(40000 + rand.IntN(2))
+	}
+	p := s.from(name, s.peer(rand.IntN(peers)), port, 80)
 	p.proto = s.proto
 	if p.proto == s.icmpProto() {
 		p = s.ping(p, p.sport)
@@ -92,121 +126,145 @@ func (s *storm) packet() (string, packet) {
 	return name, p
 }
 
-func (s *storm) send(i int) error {
-	name, p := s.packet()
+// send sends one packet out of a container, and now and then a second one of the
+// same session.
+func (s *storm) send() error {
+	name, p := s.out(3)
+	if err := s.sendOut(name, p); err != nil || rand.IntN(8) > 0 {
+		return err
+	}
+	return s.sendOut(name, p)
+}
+
+func (s *storm) sendOut(name string, p packet) error {
 	r, err := run(s.FromContainer, p.bytes(), s.at(name))
 	if err != nil {
 		return err
 	}
-	if s.passed[i] == nil {
-		s.passed[i] = map[string]int{}
+	// What is for a port that is not published just now is the host's.
+	if r.verdict == next && p.dst != s.host() {
+		return fmt.Errorf("%s:%d to %s:%d leaves the path", p.src, p.sport, p.dst, p.dport)
 	}
-	s.passed[i][verdictName(r.verdict)]++
+	s.note(r, p)
 	return nil
 }
 
-// collect does what the daemon does with idle flows, without waiting for it.
-func (s *storm) collect(int) error {
-	var k flowKey
+// note counts what became of a packet.
+func (s *storm) note(r result, p packet) {
+	s.packets.Add(1)
 	var v flowValue
-	it := s.Flows.Iterate()
-	for n := 0; n < 20 && it.Next(&k, &v); n++ {
-		if v.Flags&1 != 0 {
-			continue
-		}
-		pair := pairKey(k, v)
-		var reply flowValue
-		if s.Flows.Lookup(pair, &reply) != nil {
-			continue
-		}
-		args := bpf.VethwayGcArgs{Key: k, Reverse: pair, Seen: v.Seen, ReverseSeen: reply.Seen}
-		if _, err := s.GC.Run(&ebpf.RunOptions{Context: args}); err != nil {
-			return err
-		}
+	if r.verdict == redirect && s.Flows.Lookup(key(p), &v) == nil && v.Packets == 1 {
+		s.allocated.Add(1)
 	}
-	if err := it.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+}
+
+// ask sends a packet from outside to a port that may be published. Two ports lead
+// to the same one, where the clients' ports meet.
+func (s *storm) ask() error {
+	proto := s.proto
+	if proto == s.icmpProto() {
+		proto = udp
+	}
+	p := s.inbound("eth0", s.peer(0), s.host(), uint16(50000+rand.IntN(400)), uint16(8080+rand.IntN(2)))
+	p.proto = proto
+	if rand.IntN(4) == 0 { // a hairpin
+		name := stormy[rand.IntN(len(stormy))]
+		p = s.from(name, s.host(), uint16(50000+rand.IntN(400)), p.dport)
+		p.proto = proto
+		return s.sendOut(name, p)
+	}
+	r, err := run(s.FromUplink, p.bytes(), s.atUplink("eth0"))
+	if err != nil {
 		return err
 	}
-	time.Sleep(time.Millisecond)
+	s.note(r, p)
 	return nil
 }
 
-// replace gives a container's addresses to a new container.
-func (s *storm) replace(int) error {
-	time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond)
-	i := rand.IntN(len(stormy))
-	return s.renew(stormy[i], s.generations[i].Add(1))
+// replace gives a container's addresses to a new one, or a published port to a
+// new owner, or has all routes looked up again.
+func (s *storm) replace() error {
+	time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
+	s.replaced.Add(1)
+	switch n := rand.IntN(6); n {
+	case 0, 1, 2:
+		return s.renew(stormy[n], s.nextGeneration(stormy[n]))
+	case 3, 4:
+		return s.republish(uint16(8080+n-3), s.slots[n-3])
+	}
+	return s.Generations.Put(uint32(slotRoutes), s.nextGeneration("routes"))
 }
 
-// renew gives a container's addresses to a new container.
-func (w *world) renew(name string, generation uint32) error {
-	c := w.containers[name]
-	var veth bpf.VethwayVethValue
-	if err := w.Veths.Lookup(c.ifindex, &veth); err != nil {
+func (s *storm) nextGeneration(of any) uint32 {
+	n, _ := s.generations.LoadOrStore(of, new(atomic.Uint32))
+	return generation + n.(*atomic.Uint32).Add(1)
+}
+
+// republish takes a port back, and publishes it again under a new generation.
+func (s *storm) republish(port uint16, slot uint32) error {
+	generation := s.nextGeneration(slot)
+	if err := s.Generations.Put(slot, generation); err != nil {
 		return err
 	}
-	veth.Generation = generation
-	err := errors.Join(w.Generations.Put(c.slot, generation), w.Veths.Put(c.ifindex, veth))
-	for _, a := range []bpf.VethwayAddr{toAddr(c.addr4), toAddr(c.addr6)} {
-		var e bpf.VethwayEndpointValue
-		if err := w.Endpoints.Lookup(a, &e); err != nil {
-			return err
-		}
-		e.Generation = generation
-		err = errors.Join(err, w.Endpoints.Put(a, e))
+	proto := s.proto
+	if proto == s.icmpProto() {
+		proto = udp
 	}
-	return err
+	k := bpf.VethwayPublishedKey{Addr: toAddr(s.parse("0.0.0.0", "::")), Port: wire(port), Proto: proto}
+	var v bpf.VethwayPublishedValue
+	if err := s.Published.Lookup(k, &v); err != nil {
+		return err
+	}
+	v.Generation = generation
+	return errors.Join(s.Published.Delete(k), s.Published.Put(k, v))
 }
 
-// settle judges what is left.
-func (s *storm) settle() {
-	t := s.t
-	flows := s.flows(t)
-	live := map[flowKey]flowValue{}
-	for k, v := range flows {
-		if s.live(t, v.Slot, v.Generation) {
-			live[k] = v
-		}
+// leave changes the address that packets leave with: the sessions of the other
+// one end.
+func (s *storm) leave() error {
+	time.Sleep(time.Duration(rand.IntN(4)) * time.Millisecond)
+	s.replaced.Add(1)
+	source := s.host()
+	if rand.IntN(2) == 0 {
+		source = s.parse(preferred4.String(), preferred6.String())
 	}
-	external := map[flowKey]flowKey{}
-	for k, v := range live {
-		pair, ok := live[pairKey(k, v)]
-		if !ok {
-			t.Errorf("half a session: %s", describeFlow(k, v))
-			continue
-		}
-		if back := pairKey(pairKey(k, v), pair); back != k {
-			t.Errorf("two sessions share a tuple: %s, whose other half is %s", describeFlow(k, v), describeFlow(pairKey(k, v), pair))
-		}
-		if v.Flags&1 == 0 {
-			if other, taken := external[pairKey(k, v)]; taken {
-				t.Errorf("%v and %v have one external tuple", other, k)
+	if err := s.lab.host.ReplaceRoute(s.peerRoute(source)); err != nil {
+		return err
+	}
+	return s.Generations.Put(uint32(slotRoutes), s.nextGeneration("routes"))
+}
+
+// rage lets all of it go on at once.
+func (s *storm) rage(d time.Duration) {
+	var wg sync.WaitGroup
+	begin := func(f func() error) {
+		wg.Go(func() {
+			// Each on a thread of its own inside the host.
+			err := s.lab.host.Do(func() error {
+				for !s.done.Load() {
+					if err := f(); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				s.t.Error(err)
 			}
-			external[pairKey(k, v)] = k
-		}
+		})
 	}
-	s.judgeBindings(t)
-	total := map[string]int{}
-	for _, p := range s.passed {
-		for verdict, n := range p {
-			total[verdict] += n
-		}
+	for range 2 * runtime.NumCPU() {
+		begin(s.send)
 	}
-	var dropped int
-	for _, n := range s.dropsSince(t, s.before) {
-		dropped += int(n)
+	for range runtime.NumCPU() {
+		begin(s.collector())
+		begin(s.ask)
 	}
-	// Some are told, by the packet itself.
-	if told := dropped - total["drop"]; told < 0 || told > total["redirect"]/10 {
-		t.Errorf("%d drops counted, %d packets dropped", dropped, total["drop"])
-	}
-	t.Logf("%v, %d sessions live, %d entries in all", total, len(external), len(flows))
-	if total["redirect"] == 0 || total["drop"] == 0 || total["next"] != 0 {
-		t.Errorf("verdicts %v: too few packets to prove anything, or some that leave the path", total)
-	}
-}
-
-// pairKey is the key of the other half of a session.
-func pairKey(k flowKey, v flowValue) flowKey {
-	return flowKey{Src: v.N_dst, Dst: v.N_src, Sport: v.N_dport, Dport: v.N_sport, Proto: k.Proto}
+	begin(s.replace)
+	begin(s.leave)
+	begin(s.halve())
+	time.Sleep(d)
+	s.done.Store(true)
+	wg.Wait()
+	check(s.t, s.lab.host.DelRoute(s.peerRoute(netip.Addr{})))
 }
