@@ -75,7 +75,7 @@ static __always_inline int answer_write(struct __sk_buff *ctx, const struct pack
 					const struct answer *answer, __u32 quote)
 {
 	__u32 hlen = pkt->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr), seed = 0;
-	__u8 *ip = packet_at(ctx, ETH_HLEN, sizeof(struct ipv6hdr) + ICMP_HLEN), *icmp;
+	__u8 *ip = packet_at(ctx, pkt->l3, sizeof(struct ipv6hdr) + ICMP_HLEN), *icmp;
 
 	if (!ip)
 		return -DROP_REWRITE;
@@ -89,14 +89,14 @@ static __always_inline int answer_write(struct __sk_buff *ctx, const struct pack
 	} else {
 		answer_write_ipv4((struct iphdr *)ip, pkt, from, hlen + ICMP_HLEN + quote);
 	}
-	icmp = packet_at(ctx, ETH_HLEN + hlen, ICMP_HLEN + quote);
+	icmp = packet_at(ctx, pkt->l3 + hlen, ICMP_HLEN + quote);
 	if (!icmp)
 		return -DROP_REWRITE;
 	answer_write_icmp(icmp, answer, seed, ICMP_HLEN + quote);
 	return 0;
 }
 
-/* Makes the packet an ICMP error about itself, from that address to its sender. The link-layer header stays as it is. */
+/* Makes the packet an ICMP error about itself, from that address to its sender. The link-layer header, if any, stays as it is. */
 static __always_inline int answer_build(struct __sk_buff *ctx, const struct packet *pkt, const struct addr *from,
 					const struct answer *answer)
 {
@@ -104,9 +104,9 @@ static __always_inline int answer_build(struct __sk_buff *ctx, const struct pack
 	bool tcp = pkt->key.proto == IPPROTO_TCP;
 
 	/* With options or extension headers the sender has to find out by itself. */
-	if (pkt->l4 - pkt->l3 != hlen || pkt->l3 != ETH_HLEN)
+	if (pkt->l4 - pkt->l3 != hlen)
 		return -DROP_REWRITE;
-	if (bpf_skb_change_tail(ctx, ETH_HLEN + quote, 0) ||
+	if (bpf_skb_change_tail(ctx, pkt->l3 + quote, 0) ||
 	    bpf_skb_adjust_room(ctx, (__s32)(hlen + ICMP_HLEN), BPF_ADJ_ROOM_MAC, 0))
 		return -DROP_REWRITE;
 	if (pkt->v6)
@@ -145,16 +145,19 @@ static __always_inline bool answer_from_gateway(struct __sk_buff *ctx, bool v6, 
 	return !addr_is_zero(from);
 }
 
-static __always_inline int answer_send(struct __sk_buff *ctx, bool from_container)
+static __always_inline int answer_send(struct __sk_buff *ctx, const struct packet *pkt, bool from_container)
 {
-	struct ethhdr *eth = packet_at(ctx, 0, sizeof(*eth));
+	struct ethhdr *eth;
 	__u8 mac[6];
 
-	if (!eth)
-		return -DROP_REWRITE;
-	mac_copy(mac, eth->h_dest);
-	mac_copy(eth->h_dest, eth->h_source);
-	mac_copy(eth->h_source, mac);
+	if (pkt->l3) {
+		eth = packet_at(ctx, 0, sizeof(*eth));
+		if (!eth)
+			return -DROP_REWRITE;
+		mac_copy(mac, eth->h_dest);
+		mac_copy(eth->h_dest, eth->h_source);
+		mac_copy(eth->h_source, mac);
+	}
 	return from_container ? deliver_to_peer(ctx, ctx->ifindex) : bpf_redirect(ctx->ifindex, 0);
 }
 
@@ -183,5 +186,5 @@ static __always_inline int answer(struct __sk_buff *ctx)
 	drop_count(ctx, ctx->cb[0], reason);
 	if (answer_build(ctx, &pkt, &from, &says))
 		return -DROP_REWRITE;
-	return answer_send(ctx, from_container);
+	return answer_send(ctx, &pkt, from_container);
 }

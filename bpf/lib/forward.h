@@ -152,19 +152,27 @@ static __always_inline int packet_rewrite(struct __sk_buff *ctx, const struct pa
 	return 0;
 }
 
-/* A packet from a device without link-layer header gets one before it enters a veth. */
-static __always_inline int packet_add_eth(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow)
+/* A packet from a device without link-layer header gets one before it enters a veth. NULL: no room. */
+static __always_inline struct ethhdr *packet_push_eth(struct __sk_buff *ctx, const struct packet *pkt)
 {
 	struct ethhdr *h;
 
 	if (bpf_skb_change_head(ctx, ETH_HLEN, 0))
-		return -DROP_REWRITE;
+		return NULL;
 	h = packet_at(ctx, 0, sizeof(*h));
+	if (h)
+		h->h_proto = pkt->v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	return h;
+}
+
+static __always_inline int packet_add_eth(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow)
+{
+	struct ethhdr *h = packet_push_eth(ctx, pkt);
+
 	if (!h)
 		return -DROP_REWRITE;
 	mac_copy(h->h_dest, flow->dmac);
 	mac_copy(h->h_source, flow->smac);
-	h->h_proto = pkt->v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	return 0;
 }
 

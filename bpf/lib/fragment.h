@@ -61,18 +61,26 @@ static __always_inline int fragment_detour(struct __sk_buff *ctx, const struct p
 	struct origin_value origin = { .ifindex = ctx->ifindex };
 	struct ethhdr *eth;
 
-	if (!setting || !setting->detour || !pkt->l3)
+	if (!setting || !setting->detour)
 		return 0;
 	/* Nobody forwards these, and they are never translated. */
 	if (pkt->v6 && (addr_is_link_local6(&pkt->key.src) || addr_is_link_local6(&pkt->key.dst)))
 		return 0;
-	eth = packet_at(ctx, 0, sizeof(*eth));
-	if (!eth)
-		return 0;
-	mac_copy(origin.dmac, eth->h_dest);
-	mac_copy(origin.smac, eth->h_source);
+	if (pkt->l3) {
+		eth = packet_at(ctx, 0, sizeof(*eth));
+		if (!eth)
+			return 0;
+		mac_copy(origin.dmac, eth->h_dest);
+		mac_copy(origin.smac, eth->h_source);
+	}
 	if (bpf_map_update_elem(&origins, &key, &origin, BPF_ANY))
 		return 0;
+	/* On the way back the kernel takes the header off again. */
+	if (!pkt->l3) {
+		eth = packet_push_eth(ctx, pkt);
+		if (!eth)
+			return -DROP_REWRITE;
+	}
 	mac_copy(eth->h_dest, setting->detour_mac);
 	return bpf_redirect(setting->detour, 0);
 }

@@ -40,5 +40,5 @@ static __always_inline int refuse(struct __sk_buff *ctx, const struct packet *pk
 	drop_count(ctx, HOOK_FROM_CONTAINER, -reason);
 	if (answer_build(ctx, pkt, from, &says))
 		return -DROP_REWRITE;
-	return answer_send(ctx, true);
+	return answer_send(ctx, pkt, true);
 }

@@ -37,7 +37,7 @@ func (c Case) pointless(target string) string {
 // Cases lists all cases by ID.
 func Cases() []Case {
 	all := slices.Concat(
-		mappingCases(), uniqueCases(), timerCases(), refreshCases(), filteringCases(), hairpinCases(), loadCases(),
+		uplinkCases(), mappingCases(), uniqueCases(), timerCases(), refreshCases(), filteringCases(), hairpinCases(), loadCases(),
 		errorsKeepCases(), mtuCases(), fragmentCases(), handshakeCases(), unsolicitedCases(), icmpErrorCases(),
 		scarcityCases(), quotaCases(), holdDownCases(), endingCases(), randomCases(), headerCases(), segmentCases(),
 		leakCases(), differentialCases(), optionCases(),

@@ -135,9 +135,9 @@ func (t *T) peerAt(n uint32) netip.Addr {
 // HostAddr is the host's address on the uplink.
 func (t *T) HostAddr() netip.Addr {
 	if t.V4() {
-		return t.Topology.Host4
+		return t.way.host4
 	}
-	return t.Topology.Host6
+	return t.way.host6
 }
 
 // RemoteServer is where R's own server listens.
@@ -156,6 +156,9 @@ func (t *T) reach(container, network string) netip.AddrPort {
 		if p.Proto == network {
 			at, err := t.Target.Reach(container, p, t.Family)
 			t.must(err)
+			if t.Lab.Name != Router {
+				at = netip.AddrPortFrom(t.HostAddr(), at.Port())
+			}
 			return at
 		}
 	}

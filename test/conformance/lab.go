@@ -38,6 +38,8 @@ type LabConfig struct {
 	Flags string
 	// Open adds z1, on a network whose mappings let everybody in.
 	Open bool
+	// Uplink says which way leads to the peers; empty: eth0, the only one. See uplink.go.
+	Uplink string
 	// Own names a lab that is not to be shared with other cases.
 	Own string
 }
@@ -51,6 +53,7 @@ type Lab struct {
 
 	inside   map[string]*station
 	outside  *station
+	way      way // to the peers
 	nextPort atomic.Uint32
 	nextPeer atomic.Uint32
 	closers  []func() error
@@ -164,19 +167,16 @@ func (l *Lab) prepareHost(ctx context.Context) error {
 		_, offErr := host.Run(ctx, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off", "tx-udp-segmentation", "off")
 		err = errors.Join(err, offErr)
 	}
-	return err
+	return errors.Join(err, l.openWay(ctx))
 }
 
 func (l *Lab) openTaps(ctx context.Context) error {
-	uplink, err := l.Topology.Host.Link("eth0")
-	if err != nil {
-		return err
-	}
-	if l.outside, err = l.station(l.Topology.Remote, "R", uplink.MAC); err != nil {
+	var err error
+	if l.outside, err = l.station(l.way.remote, "R", l.way.dev, l.way.mac); err != nil {
 		return err
 	}
 	// R would answer for the peers that it does not know them.
-	if err := deafen(ctx, l.Topology.Remote, "ip daddr "+peers4, "ip6 daddr "+peers6); err != nil {
+	if err := deafen(ctx, l.way.remote, "ip daddr "+peers4, "ip6 daddr "+peers6); err != nil {
 		return err
 	}
 	for _, name := range deaf() {
@@ -208,7 +208,7 @@ func (l *Lab) openInside(ctx context.Context, ns *netlab.Namespace, name string,
 	if err := deafen(ctx, ns); err != nil {
 		return err
 	}
-	s, err := l.station(ns, name, mac)
+	s, err := l.station(ns, name, "eth0", mac)
 	if err != nil {
 		return err
 	}
@@ -217,8 +217,8 @@ func (l *Lab) openInside(ctx context.Context, ns *netlab.Namespace, name string,
 	return nil
 }
 
-func (l *Lab) station(ns *netlab.Namespace, name string, next net.HardwareAddr) (*station, error) {
-	tap, err := wire.Open(ns, "eth0", next)
+func (l *Lab) station(ns *netlab.Namespace, name, dev string, next net.HardwareAddr) (*station, error) {
+	tap, err := wire.Open(ns, dev, next)
 	if err != nil {
 		return nil, err
 	}

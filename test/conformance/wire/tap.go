@@ -35,7 +35,7 @@ const receiveBuffer = 32 << 20
 // ethernetHeader is the length of one.
 const ethernetHeader = 14
 
-// Open opens a tap whose packets go to the hardware address next.
+// Open opens a tap whose packets go to the hardware address next; none: frames have no link-layer header there.
 func Open(ns *netlab.Namespace, dev string, next net.HardwareAddr) (*Tap, error) {
 	link, err := ns.Link(dev)
 	if err != nil {
@@ -76,16 +76,15 @@ func (t *Tap) read() {
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}
-		if err != nil || n < ethernetHeader {
+		if err != nil {
 			continue // the interface is down for a moment
 		}
-		switch binary.BigEndian.Uint16(buf[12:]) {
-		case unix.ETH_P_IP, unix.ETH_P_IPV6:
-		default:
+		packet, ok := t.unwrap(buf[:n])
+		if !ok {
 			continue
 		}
 		// A packet that cannot be taken apart is kept as far as it goes.
-		p, _ := Parse(append([]byte(nil), buf[ethernetHeader:n]...))
+		p, _ := Parse(append([]byte(nil), packet...))
 		t.mu.Lock()
 		t.log = append(t.log, p)
 		close(t.more)
@@ -94,12 +93,31 @@ func (t *Tap) read() {
 	}
 }
 
+// unwrap takes an IP packet out of its frame.
+func (t *Tap) unwrap(frame []byte) ([]byte, bool) {
+	if t.next == nil {
+		return frame, len(frame) > 0
+	}
+	if len(frame) < ethernetHeader {
+		return nil, false
+	}
+	switch binary.BigEndian.Uint16(frame[12:]) {
+	case unix.ETH_P_IP, unix.ETH_P_IPV6:
+		return frame[ethernetHeader:], true
+	}
+	return nil, false
+}
+
 // Send puts an IP packet on the wire, to the next hop.
 func (t *Tap) Send(packet []byte) error { return t.SendTo(t.next, packet) }
 
 // SendTo puts it on the wire to somebody else.
 func (t *Tap) SendTo(mac net.HardwareAddr, packet []byte) error {
-	if _, err := t.file.Write(netlab.IPFrame(mac, t.mac, packet)); err != nil {
+	frame := packet
+	if t.next != nil {
+		frame = netlab.IPFrame(mac, t.mac, packet)
+	}
+	if _, err := t.file.Write(frame); err != nil {
 		return fmt.Errorf("send %d bytes: %w", len(packet), err)
 	}
 	return nil
