@@ -4,6 +4,7 @@ package packet
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"testing"
@@ -49,16 +50,31 @@ var theArena *arena
 // inArena runs f on a thread inside the host, and puts everything back after.
 func inArena(t testing.TB, f func(a *arena) error) {
 	t.Helper()
-	if theArena == nil {
-		behaviour.NeedRoot(t)
-		a, err := newArena(t)
-		check(t, err)
-		theArena = a
-	}
+	openArena(t)
 	a, done := theArena, make(chan error)
 	a.work <- func() { done <- errors.Join(f(a), a.restore(), a.mark()) }
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+func openArena(t testing.TB) {
+	t.Helper()
+	if theArena != nil {
+		return
+	}
+	behaviour.NeedRoot(t)
+	a, err := newArena(t)
+	check(t, err)
+	theArena = a
+}
+
+// openArenaToFuzz opens it before the first input, which must not take as long.
+// The process that leads those that fuzz needs none.
+func openArenaToFuzz(f *testing.F) {
+	f.Helper()
+	if worker := flag.Lookup("test.fuzzworker"); worker != nil && worker.Value.String() == "true" {
+		openArena(f)
 	}
 }
 

@@ -24,6 +24,7 @@ func FuzzToBridge(f *testing.F)      { fuzzProgram(f, "to bridge") }
 
 // fuzzProgram sends any packet at all to one program, from anybody.
 func fuzzProgram(f *testing.F, prog string) {
+	openArenaToFuzz(f)
 	f.Fuzz(func(t *testing.T, from, how byte, gso uint16, ip []byte) {
 		inArena(t, func(a *arena) error {
 			_, err := a.shoot(shot{prog, from, how, gso, ip})
@@ -36,6 +37,7 @@ func fuzzProgram(f *testing.F, prog string) {
 // between them containers come and go, routes change and sessions are
 // collected.
 func FuzzSequence(f *testing.F) {
+	openArenaToFuzz(f)
 	f.Fuzz(func(t *testing.T, script []byte) {
 		inArena(t, func(a *arena) error {
 			var errs []error
