@@ -5,6 +5,7 @@ package bench
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/vethway/vethway/cmd/internal/bench/run"
 	"github.com/vethway/vethway/cmd/internal/bench/target"
 	"github.com/vethway/vethway/cmd/internal/bench/workload"
 	"github.com/vethway/vethway/cmd/internal/cli/output"
@@ -14,7 +15,7 @@ import (
 func newListCommand(io *streams.Streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "List scenarios, workloads and targets",
+		Short: "List scenarios, workloads, series and targets",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			table := output.NewTable("KIND", "NAME", "DEFAULT", "WHAT")
@@ -23,6 +24,9 @@ func newListCommand(io *streams.Streams) *cobra.Command {
 			}
 			for _, w := range workload.All() {
 				table.Row("workload", w.Name, yes(!w.Extra), w.About)
+			}
+			for _, a := range run.Axes() {
+				table.Row("series", string(a), "yes", a.About())
 			}
 			for _, m := range target.All() {
 				table.Row("target", m.Name, yes(!m.Extra), m.About)

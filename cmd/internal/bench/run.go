@@ -26,6 +26,7 @@ type runOptions struct {
 	scenarios   []string
 	workloads   []string
 	targets     []string
+	series      []string
 	families    []int
 	cpus        []int
 	rounds      int
@@ -50,9 +51,11 @@ func newRunCommand(std *streams.Streams) *cobra.Command {
 
 Without flags a selection of scenarios and workloads is measured that says most of
 what there is to say, in about half an hour. --scenario, --workload, --family and
---cpus measure what they name instead, every combination of it.`,
+--cpus measure what they name instead, every combination of it; --series draws the
+curves that it names: ports, flows, containers or rules from one to thousands.`,
 		Example: `  vethway-bench run --quick
   vethway-bench run --scenario published --workload rr,crr --family 4,6 --cpus 1,2
+  vethway-bench run --series ports,flows --target vethway,iptables
   vethway-bench run --out result.json`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, std) },
 	}
@@ -61,6 +64,7 @@ what there is to say, in about half an hour. --scenario, --workload, --family an
 	flags.BoolVar(&o.full, "full", false, "all workloads, both families, pinned and unpinned: hours")
 	flags.StringSliceVar(&o.scenarios, "scenario", nil, "scenarios to measure, with all `list`-marked workloads unless some are named")
 	flags.StringSliceVar(&o.workloads, "workload", nil, "workloads to measure, in all `list`-marked scenarios unless some are named")
+	flags.StringSliceVar(&o.series, "series", nil, "series to measure: ports, flows, containers, rules, or none")
 	flags.StringSliceVar(&o.targets, "target", nil, "targets to compare (default those that `list` marks)")
 	flags.IntSliceVar(&o.families, "family", []int{4}, "address families: 4, 6")
 	flags.IntSliceVar(&o.cpus, "cpus", []int{1}, "CPUs that client and server get together: 1 is the cost of the way, 2 what a user sees")
@@ -143,10 +147,13 @@ func (o *runOptions) deliver(rep *report.Report, std *streams.Streams) error {
 func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	blocks := o.preset(cmd)
 	plan := run.Plan{Rounds: o.rounds, Sample: o.sample, Warmup: o.warmup}
+	byName := cmd.Flags().Changed("series") && !slices.Equal(o.series, []string{"none"})
+	o.partial = named(cmd) || byName
 	var err error
-	if o.partial = named(cmd); o.partial {
+	switch {
+	case named(cmd):
 		plan.Cells, err = o.chosen()
-	} else {
+	case !byName:
 		plan.Cells, err = cells(blocks, runtime.NumCPU())
 	}
 	if err != nil {
@@ -155,8 +162,9 @@ func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	if plan.Targets, err = target.Choose(o.targets); err != nil {
 		return run.Plan{}, err
 	}
-	if len(o.targets) == 0 && !o.partial {
+	if len(o.targets) == 0 && !named(cmd) {
 		plan.Targets = presetTargets()
 	}
-	return plan, nil
+	plan.Series, err = o.planSeries(cmd)
+	return plan, err
 }

@@ -120,7 +120,7 @@ func TestHeadsAreWrittenAnew(t *testing.T) {
 
 func TestFlowsDiffer(t *testing.T) {
 	w := way{src: make([]byte, 6), dst: make([]byte, 6), source: netip.MustParseAddr("192.0.2.3")}
-	list := w.frames(netip.MustParseAddrPort("192.0.2.2:8080"), 2*perSource+1)
+	list := w.frames(netip.MustParseAddrPort("192.0.2.2:8080"), 2*perSource+1, false)
 	var heads []string
 	for _, f := range list {
 		heads = append(heads, string(f[:headLength]))
@@ -132,5 +132,8 @@ func TestFlowsDiffer(t *testing.T) {
 	last, ok := netlab.ParseIP(list[2*perSource][14:])
 	if want := netip.MustParseAddrPort("192.0.2.5:1024"); !ok || last.Src != want {
 		t.Errorf("the last flow is from %s, want %s", last.Src, want)
+	}
+	if first, _ := netlab.ParseIP(w.frames(last.Dst, 1, true)[0][14:]); first.Src != netip.MustParseAddrPort("192.0.2.4:1024") {
+		t.Errorf("a stranger's flow is from %s", first.Src)
 	}
 }

@@ -37,11 +37,14 @@ func heads(frames [][]byte) (*ebpf.Map, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the table of heads: %w", err)
 	}
+	keys, values := make([]uint32, len(frames)), make([][headLength]byte, len(frames))
 	for i, frame := range frames {
-		if err := table.Put(uint32(i), frame[:headLength]); err != nil {
-			table.Close()
-			return nil, fmt.Errorf("fill the table of heads: %w", err)
-		}
+		keys[i] = uint32(i)
+		copy(values[i][:], frame)
+	}
+	if _, err := table.BatchUpdate(keys, values, nil); err != nil {
+		table.Close()
+		return nil, fmt.Errorf("fill the table of heads: %w", err)
 	}
 	return table, nil
 }

@@ -41,6 +41,8 @@ type Config struct {
 	Dial netip.AddrPort
 	// Flows is how many different sources there are.
 	Flows int
+	// Strangers leaves the client's own address away: none of its flows then is one of these.
+	Strangers bool
 	// CPU is where everything happens.
 	CPU int
 }
@@ -130,7 +132,7 @@ func (r *Rig) count() error {
 }
 
 func (r *Rig) prepare(w way) error {
-	list := w.frames(r.cfg.Dial, r.cfg.Flows)
+	list := w.frames(r.cfg.Dial, r.cfg.Flows, r.cfg.Strangers)
 	r.data = list[0]
 	table, err := heads(list)
 	if err != nil {

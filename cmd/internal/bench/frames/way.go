@@ -93,11 +93,14 @@ func sniff(ctx context.Context, socket *netlab.PacketSocket, l netlab.Link, dial
 	}, nil
 }
 
-// frames are the first ones of so many flows to an address. The first source is the client's own; the others, which
-// nobody has to answer, follow it.
-func (w way) frames(dial netip.AddrPort, flows int) [][]byte {
+// frames are the first ones of so many flows to an address. The first source is the client's own, unless it is to be one
+// of others; those, which nobody has to answer, follow it.
+func (w way) frames(dial netip.AddrPort, flows int, others bool) [][]byte {
 	list := make([][]byte, flows)
 	source := w.source
+	if others {
+		source = source.Next()
+	}
 	for i := range list {
 		if i > 0 && i%perSource == 0 {
 			source = source.Next()

@@ -20,3 +20,28 @@ func (c clock) left(done float64, now time.Time) time.Duration {
 	seen := time.Duration((1 - done) / done * float64(now.Sub(c.began)))
 	return time.Duration(done*float64(seen) + (1-done)*float64(planned))
 }
+
+// Progress is how far a run is.
+type Progress struct {
+	Cell        string
+	Number, All int
+	Round       int
+	Rounds      int
+	Left        time.Duration
+}
+
+// steps counts what the plan consists of: cells, points of series included.
+type steps struct{ now, all int }
+
+func (s *steps) next() { s.now++ }
+
+// say tells about a round of the present step.
+func (r *runner) say(what string, round, rounds int) {
+	if r.Progress == nil {
+		return
+	}
+	done := (float64(r.steps.now-1) + float64(round)/float64(rounds)) / float64(r.steps.all)
+	r.Progress(Progress{
+		Cell: what, Number: r.steps.now, All: r.steps.all, Round: round + 1, Rounds: rounds, Left: r.clock.left(done, time.Now()),
+	})
+}

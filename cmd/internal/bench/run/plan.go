@@ -18,6 +18,7 @@ import (
 type Plan struct {
 	Cells   []Cell
 	Targets []target.Maker
+	Series  []Series
 
 	Rounds int
 	Sample time.Duration
@@ -67,7 +68,7 @@ func Cross(scenarios []target.Scenario, workloads []workload.Workload, families 
 
 func (p Plan) validate() error {
 	switch {
-	case len(p.Cells) == 0, len(p.Targets) == 0:
+	case len(p.Cells) == 0 && len(p.Series) == 0, len(p.Targets) == 0:
 		return errors.New("plan a benchmark: nothing to measure")
 	case p.Rounds < 1:
 		return fmt.Errorf("plan a benchmark: %d rounds: at least one is needed", p.Rounds)
@@ -94,7 +95,21 @@ func (p Plan) Duration() time.Duration {
 	for _, c := range p.Cells {
 		samples += (len(p.Targets) - len(c.Without)) * p.Rounds
 	}
-	return time.Duration(samples) * (p.Sample + p.Warmup + overhead)
+	each := p.Sample + p.Warmup + overhead
+	all := time.Duration(samples) * each
+	for _, s := range p.Series {
+		all += s.duration(each)
+	}
+	return all
+}
+
+// steps is how many comparisons there are.
+func (p Plan) steps() int {
+	n := len(p.Cells)
+	for _, s := range p.Series {
+		n += len(s.Points) * s.steps()
+	}
+	return n
 }
 
 // processors picks the CPUs that a cell may use: the last ones, since interrupts tend to be on the first.

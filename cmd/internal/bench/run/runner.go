@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/vethway/vethway/cmd/internal/bench/machine"
 	"github.com/vethway/vethway/cmd/internal/bench/report"
@@ -29,21 +28,17 @@ type Config struct {
 	Progress func(Progress)
 }
 
-// Progress is how far a run is.
-type Progress struct {
-	Cell        string
-	Number, All int
-	Round       int
-	Rounds      int
-	Left        time.Duration
-}
-
 type runner struct {
 	Config
-	sites []target.Site
-	// makers are those of the sites.
-	makers []target.Maker
-	clock  clock
+	sites []built
+	clock clock
+	steps steps
+}
+
+// built is a target that stands.
+type built struct {
+	maker target.Maker
+	site  target.Site
 }
 
 // Run carries out the plan and returns what was measured. Single samples may fail: the report says so, and the error is
@@ -53,8 +48,8 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 	if err := cfg.Plan.validate(); err != nil {
 		return nil, err
 	}
-	r := &runner{Config: cfg}
-	defer func() { err = errors.Join(err, r.close()) }()
+	r := &runner{Config: cfg, clock: newClock(cfg.Plan.Duration()), steps: steps{all: cfg.Plan.steps()}}
+	defer func() { err = errors.Join(err, closeSites(r.sites)) }()
 	facts, err := machine.Gather(ctx)
 	if err != nil {
 		return nil, err
@@ -63,16 +58,30 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 		Rounds: cfg.Plan.Rounds, SampleSeconds: cfg.Plan.Sample.Seconds(), WarmupSeconds: cfg.Plan.Warmup.Seconds(),
 		CongestionControl: traffic.CongestionControl,
 	}
-	if err := r.build(ctx); err != nil {
-		return nil, err
-	}
 	rep := &report.Report{Machine: facts}
 	var errs []error
-	r.clock = newClock(cfg.Plan.Duration())
-	for i, c := range cfg.Plan.Cells {
-		results, err := r.measure(ctx, c, r.sites, func(round int) { r.show(c, i, round) })
+	for _, part := range []func(context.Context, *report.Report) error{r.compare, r.scaleAll} {
+		errs = append(errs, part(ctx, rep))
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("benchmark stopped: %w", context.Cause(ctx))
+		}
+	}
+	return rep, errors.Join(errs...)
+}
+
+// compare measures the cells of the plan on targets that stand from the first to the last.
+func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
+	if len(r.Plan.Cells) == 0 {
+		return nil
+	}
+	if r.sites, err = r.build(ctx, r.Plan.Targets, r.Options); err != nil {
+		return err
+	}
+	var errs []error
+	for _, c := range r.Plan.Cells {
+		results, err := r.measure(ctx, c, r.sites, r.Plan.Rounds, c.String(), true)
+		if ctx.Err() != nil {
+			return nil
 		}
 		errs = append(errs, err)
 		rep.Results = append(rep.Results, results...)
@@ -82,48 +91,57 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 	for _, d := range rep.Machine.Differences {
 		r.Log.Warn("targets differ", "how", d)
 	}
-	return rep, errors.Join(append(errs, err)...)
+	err = errors.Join(append(errs, err, closeSites(r.sites))...)
+	r.sites = nil
+	return err
 }
 
-func (r *runner) show(c Cell, number, round int) {
-	if r.Progress == nil {
-		return
+func (r *runner) scaleAll(ctx context.Context, rep *report.Report) error {
+	var errs []error
+	for _, s := range r.Plan.Series {
+		results, err := r.scale(ctx, s)
+		rep.Results, errs = append(rep.Results, results...), append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	done := (float64(number) + float64(round)/float64(r.Plan.Rounds)) / float64(len(r.Plan.Cells))
-	r.Progress(Progress{
-		Cell: c.String(), Number: number + 1, All: len(r.Plan.Cells), Round: round + 1, Rounds: r.Plan.Rounds,
-		Left: r.clock.left(done, time.Now()),
-	})
+	return errors.Join(errs...)
 }
 
-func (r *runner) build(ctx context.Context) error {
-	for _, m := range r.Plan.Targets {
+// build makes targets. Those that it made before an error it returns too.
+func (r *runner) build(ctx context.Context, makers []target.Maker, options target.Options) ([]built, error) {
+	var sites []built
+	for _, m := range makers {
 		r.Log.Debug("build target", "target", m.Name)
-		site, err := m.Make(ctx, r.Options)
+		site, err := m.Make(ctx, options)
 		if errors.Is(err, target.ErrUnavailable) {
 			r.Log.Warn("target left out", "target", m.Name, "why", err)
 			continue
 		}
 		if err != nil {
-			return err
+			return sites, err
 		}
-		r.sites, r.makers = append(r.sites, site), append(r.makers, m)
+		sites = append(sites, built{m, site})
 	}
-	return nil
+	return sites, nil
 }
 
 // measure fills one cell, round by round, so that whatever disturbs the machine for a while disturbs all targets alike.
-func (r *runner) measure(ctx context.Context, c Cell, sites []target.Site, progress func(round int)) (_ []report.Result, err error) {
+func (r *runner) measure(ctx context.Context, c Cell, sites []built, rounds int, label string, proof bool) (_ []report.Result, err error) {
+	r.steps.next()
 	turns, err := r.turns(ctx, c, sites)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeTurns(turns)) }()
-	if err := witness(ctx, turns); err != nil {
+	if proof {
+		err = witness(ctx, turns)
+	}
+	if err != nil {
 		return nil, err
 	}
-	for round := range r.Plan.Rounds {
-		progress(round)
+	for round := range rounds {
+		r.say(label, round, rounds)
 		for _, i := range order(len(turns), round) {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -131,13 +149,16 @@ func (r *runner) measure(ctx context.Context, c Cell, sites []target.Site, progr
 			turns[i].result.Samples = append(turns[i].result.Samples, r.sample(ctx, c, turns[i]))
 		}
 	}
-	unproven := r.prove(ctx, c, turns)
+	var unproven error
+	if proof {
+		unproven = r.prove(ctx, c, turns)
+	}
 	var results []report.Result
 	for _, t := range turns {
 		results = append(results, t.result)
 	}
 	if share := report.CPUShare(results); c.CPUs == 1 && share < fairShare {
-		r.Log.Warn("other programs took part of the CPU", "cell", c.String(), "left", fmt.Sprintf("%.0f%%", 100*share))
+		r.Log.Warn("other programs took part of the CPU", "cell", label, "left", fmt.Sprintf("%.0f%%", 100*share))
 	}
 	report.Summarize(results)
 	return results, errors.Join(report.Failures(results), unproven)
@@ -147,7 +168,8 @@ func (r *runner) measure(ctx context.Context, c Cell, sites []target.Site, progr
 func (r *runner) describe(ctx context.Context) (map[string]report.Setting, error) {
 	settings := make(map[string]report.Setting)
 	var errs []error
-	for _, site := range r.sites {
+	for _, b := range r.sites {
+		site := b.site
 		setting, warnings, err := machine.Describe(site)
 		errs = append(errs, err)
 		for _, w := range warnings {
@@ -161,11 +183,11 @@ func (r *runner) describe(ctx context.Context) (map[string]report.Setting, error
 	return settings, errors.Join(errs...)
 }
 
-func (r *runner) close() error {
+func closeSites(sites []built) error {
 	var errs []error
-	for _, site := range r.sites {
-		if err := site.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("take down target %s: %w", site.Name(), err))
+	for _, b := range sites {
+		if err := b.site.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("take down target %s: %w", b.maker.Name, err))
 		}
 	}
 	return errors.Join(errs...)

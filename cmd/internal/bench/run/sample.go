@@ -32,7 +32,7 @@ type turn struct {
 	result report.Result
 }
 
-func (r *runner) turns(ctx context.Context, c Cell, sites []target.Site) (_ []*turn, err error) {
+func (r *runner) turns(ctx context.Context, c Cell, sites []built) (_ []*turn, err error) {
 	cpus, err := processors(c.CPUs)
 	if err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func (r *runner) turns(ctx context.Context, c Cell, sites []target.Site) (_ []*t
 			err = errors.Join(err, closeTurns(turns))
 		}
 	}()
-	for i, site := range sites {
-		maker := r.makers[i]
+	for _, b := range sites {
+		maker, site := b.maker, b.site
 		if slices.Contains(c.Without, maker.Name) {
 			continue
 		}

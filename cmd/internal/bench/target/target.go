@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vethway/vethway/test/netlab"
 	"github.com/vethway/vethway/test/rivals"
@@ -135,6 +136,11 @@ type Site interface {
 	Pin(cpus []int) error
 	// Forget has the target forget all flows.
 	Forget(ctx context.Context) error
+	// AddRules puts so many rules of the host's administrator in front of the target's own, where it has such.
+	AddRules(ctx context.Context, n int) error
+	// Create times the making of one more container that publishes so many ports, and removes it again. first is a host
+	// port from which on there are enough free ones. ErrNoPath: the target has nothing to make.
+	Create(ctx context.Context, ports, first int) (time.Duration, error)
 	// Namespaces are those whose interfaces and settings belong into the report, the host's first.
 	Namespaces() []*netlab.Namespace
 	Close() error

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vethway/vethway/cmd/internal/bench/report"
+	"github.com/vethway/vethway/cmd/internal/bench/target"
+	"github.com/vethway/vethway/test/rivals"
+)
+
+// Axis is what a series varies.
+type Axis string
+
+const (
+	// Ports are published TCP ports of the host.
+	Ports Axis = "ports"
+	// Flows are other flows that the target keeps in its tables.
+	Flows Axis = "flows"
+	// Containers are those of one network, each with ports of its own.
+	Containers Axis = "containers"
+	// Rules are those that the host's administrator has put in front of the target's own, and that match nothing.
+	Rules Axis = "rules"
+)
+
+// Axes lists all of them in the order of reports.
+func Axes() []Axis { return []Axis{Ports, Flows, Containers, Rules} }
+
+// About says in a line what grows.
+func (a Axis) About() string {
+	return map[Axis]string{
+		Ports:      "published ports: what a new connection costs",
+		Flows:      "flows in the table: what a packet of another flow costs",
+		Containers: "containers with 32 ports each: what the traffic costs, and how long the next one takes",
+		Rules:      "rules of the host's administrator in front of the target's own: what a packet costs",
+	}[a]
+}
+
+// listable is how many flows can be listed in no time. The way of the traffic is proven up to there; it does not change.
+const listable = 10000
+
+// portsEach is how many ports each container of a series over containers publishes.
+const portsEach = 32
+
+// Series is a row of comparisons that differ in one number.
+type Series struct {
+	Axis    Axis
+	Points  []int
+	Cells   []Cell
+	Targets []target.Maker
+	// Most is the last point that a target takes part in: what gets slow by the square need not be seen at the end.
+	Most map[string]int
+	// Rounds of each cell.
+	Rounds int
+	// Creates is how often the creation of the next container is timed.
+	Creates int
+}
+
+// What it takes to build a target with so many of something, as seen on a small virtual machine.
+const (
+	perSite      = 300 * time.Millisecond
+	perPort      = 150 * time.Microsecond
+	perContainer = 60 * time.Millisecond
+	perFlow      = 4 * time.Microsecond
+)
+
+func (s Series) duration(sample time.Duration) time.Duration {
+	var all time.Duration
+	for _, x := range s.Points {
+		for _, m := range s.makers(x) {
+			all += perSite + time.Duration(s.size(x).ports)*perPort + time.Duration(s.size(x).containers)*perContainer
+			all += time.Duration(s.Rounds*len(s.Cells)) * sample
+			if s.Axis == Flows {
+				all += time.Duration(x*len(s.Cells)) * perFlow
+			}
+			if m.Name != "vethway" {
+				all += time.Duration(s.Creates) * portsEach * perSite
+			}
+		}
+	}
+	return all
+}
+
+// steps is how many comparisons there are at each point.
+func (s Series) steps() int {
+	if s.Creates > 0 {
+		return len(s.Cells) + 1
+	}
+	return len(s.Cells)
+}
+
+// makers are the targets that take part at a point.
+func (s Series) makers(x int) []target.Maker {
+	var list []target.Maker
+	for _, m := range s.Targets {
+		if most, ok := s.Most[m.Name]; !ok || x <= most {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+type extent struct{ containers, ports int }
+
+func (s Series) size(x int) extent {
+	switch s.Axis {
+	case Ports:
+		return extent{2, x}
+	case Containers:
+		return extent{max(x, 2), x * portsEach}
+	}
+	return extent{2, 1}
+}
+
+func (s Series) options(base target.Options, x int) (target.Options, error) {
+	size := s.size(x)
+	spec, err := rivals.ScaledSpec(size.containers, size.ports)
+	if err != nil {
+		return target.Options{}, err
+	}
+	base.Spec = spec
+	// A process or a socket for each of thousands of ports would be all that is measured.
+	base.RulesOnly = true
+	return base, nil
+}
+
+// scale measures a series, point by point.
+func (r *runner) scale(ctx context.Context, s Series) ([]report.Result, error) {
+	var results []report.Result
+	var errs []error
+	for _, x := range s.Points {
+		list, err := r.point(ctx, s, x)
+		results = append(results, list...)
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return results, errors.Join(errs...)
+}
+
+// point builds the targets anew, as large as the point says.
+func (r *runner) point(ctx context.Context, s Series, x int) (results []report.Result, err error) {
+	options, err := s.options(r.Options, x)
+	if err != nil {
+		return nil, err
+	}
+	sites, err := r.build(ctx, s.makers(x), options)
+	defer func() { err = errors.Join(err, closeSites(sites)) }()
+	if err != nil {
+		return nil, err
+	}
+	if s.Axis == Rules {
+		for _, b := range sites {
+			if err := b.site.AddRules(ctx, x); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var errs []error
+	for _, c := range s.Cells {
+		if s.Axis == Flows {
+			if err := r.fill(ctx, sites, x); err != nil {
+				return results, err
+			}
+		}
+		// Who counts by listing flows would go on listing until the first ones are forgotten.
+		proof := s.Axis != Flows || x <= listable
+		list, err := r.measure(ctx, c, sites, s.Rounds, fmt.Sprintf("%s, %d %s", c, x, s.Axis), proof)
+		for i := range list {
+			list[i].Axis, list[i].X = string(s.Axis), x
+		}
+		results, errs = append(results, list...), append(errs, err)
+		if ctx.Err() != nil {
+			return results, errors.Join(errs...)
+		}
+	}
+	if s.Creates > 0 {
+		list, err := r.create(ctx, sites, s, x)
+		results, errs = append(results, list...), append(errs, err)
+	}
+	return results, errors.Join(errs...)
+}
