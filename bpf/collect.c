@@ -54,21 +54,41 @@ int vw_gc(struct gc_args *args)
 	return 1;
 }
 
-/* vw_gc_binding: the same for the binding of an internal endpoint on which no flow hangs any more. */
+/* The other entry of a binding, if it still is that. */
+static __always_inline struct binding_value *gc_binding_other(const struct binding_key *inside, struct binding_key *outside,
+							      __be16 port)
+{
+	struct binding_value *other;
+
+	outside->addr = inside->ext;
+	outside->port = port;
+	other = bpf_map_lookup_elem(&bindings, outside);
+	return other && addr_equal(&other->addr, &inside->addr) && other->port == inside->port ? other : NULL;
+}
+
+/* vw_gc_binding: the same for the binding of an internal endpoint on which no flow hangs any more. It may have to rest first. */
 SEC("syscall")
 int vw_gc_binding(struct gc_binding_args *args)
 {
 	struct binding_key inside = args->key, outside = { .proto = args->key.proto };
 	struct binding_value *binding = bpf_map_lookup_elem(&bindings, &inside);
+	__be16 port;
 
-	if (!binding || binding->seen != args->seen || !life_end(&binding->slot, life_of(binding->slot, binding->generation)))
+	if (!binding || binding->seen != args->seen)
 		return 0;
-	outside.addr = inside.ext;
-	outside.port = binding->port;
+	port = binding->port;
+	if (args->keep) {
+		binding->rests = args->rests;
+		binding = gc_binding_other(&inside, &outside, port);
+		if (binding)
+			binding->rests = args->rests;
+		return 1;
+	}
+	if (!life_end(&binding->slot, life_of(binding->slot, binding->generation)))
+		return 0;
 	bpf_map_delete_elem(&bindings, &inside);
-	binding = bpf_map_lookup_elem(&bindings, &outside);
-	if (binding && addr_equal(&binding->addr, &inside.addr) && binding->port == inside.port &&
-	    life_end(&binding->slot, life_of(binding->slot, binding->generation)))
+	binding = gc_binding_other(&inside, &outside, port);
+	if (binding && life_end(&binding->slot, life_of(binding->slot, binding->generation)))
 		bpf_map_delete_elem(&bindings, &outside);
 	return 1;
 }

@@ -62,6 +62,8 @@ type VethwayBindingValue struct {
 	Seen       uint32
 	Slot       uint32
 	Generation uint32
+	Rests      uint32
+	Pad        uint32
 }
 
 type VethwayCounterKey struct {
@@ -228,10 +230,12 @@ type VethwayGcArgs struct {
 }
 
 type VethwayGcBindingArgs struct {
-	_    structs.HostLayout
-	Key  VethwayBindingKey
-	Seen uint32
-	Pad  uint32
+	_     structs.HostLayout
+	Key   VethwayBindingKey
+	Seen  uint32
+	Keep  uint32
+	Rests uint32
+	Pad   uint32
 }
 
 type VethwayHook uint32

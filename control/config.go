@@ -30,6 +30,8 @@ type Config struct {
 	Uplinks []string
 	// Detour: the packet programs can use a detour for fragments; without one, those out of order are dropped.
 	Detour bool
+	// BindTCP gives TCP one external port for each internal one, too, whatever the destination.
+	BindTCP bool
 	// MaxFlows is how many flows a container may have begun at a time, MaxFlowRate how many it may begin in a second;
 	// 0: any number.
 	MaxFlows, MaxFlowRate uint32

@@ -47,6 +47,8 @@ type DataplaneState struct {
 	Detour DetourInfo
 	// Cutter is the way to where datagrams are cut up; the zero value: there is none.
 	Cutter CutterInfo
+	// BindTCP gives TCP one external port for each internal one, too, whatever the destination.
+	BindTCP bool
 	// MaxFlows is how many flows a container may have begun at a time, MaxFlowRate how many it may begin in a second;
 	// 0: any number.
 	MaxFlows, MaxFlowRate uint32

@@ -99,7 +99,7 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 	facts := e.kernel.facts
 	want := &DataplaneState{
 		HostPorts: facts.Bound, Locals: facts.Locals, Routing: facts.Routing,
-		Detour: e.kernel.detour, Cutter: e.kernel.cutter,
+		Detour: e.kernel.detour, Cutter: e.kernel.cutter, BindTCP: e.cfg.BindTCP,
 		MaxFlows: e.cfg.MaxFlows, MaxFlowRate: e.cfg.MaxFlowRate, Timeouts: e.cfg.Timeouts,
 	}
 	for _, n := range s.sortedNetworks() {

@@ -135,6 +135,11 @@ func (l *Loader) CollectBinding(key maps.BindingKey, seen uint32) (bool, error) 
 	return l.run(bpf.VethwayProgVwGcBinding, maps.CollectBindingArgs(key, seen))
 }
 
+// RestBinding runs it to let a binding rest since a time, in seconds of the kernel's clock, unless a flow was made by it since; 0 wakes it.
+func (l *Loader) RestBinding(key maps.BindingKey, seen, since uint32) (bool, error) {
+	return l.run(bpf.VethwayProgVwGcBinding, maps.RestBindingArgs(key, seen, since))
+}
+
 // run runs a program that says yes or no.
 func (l *Loader) run(program string, args any) (bool, error) {
 	ret, err := l.set.programs[program].Run(&ebpf.RunOptions{Context: args})

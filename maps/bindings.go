@@ -29,6 +29,7 @@ type Binding struct {
 	Network          uint16
 	Slot, Generation uint32
 	Seen             uint32 // CLOCK_MONOTONIC seconds when a flow was last made by it
+	Rests            uint32 // since when no flow hangs on it; 0: some do
 }
 
 // BindingOf is the key of the binding that a flow would hang on, if its protocol has bindings.
@@ -57,12 +58,13 @@ func bindingsWire() wire[BindingKey, Binding] {
 		value: func(v Binding) bpf.VethwayBindingValue {
 			return bpf.VethwayBindingValue{
 				Addr: toAddr(v.Addr.Addr()), Port: toPort(v.Addr.Port()), Network: v.Network,
-				Slot: v.Slot, Generation: v.Generation, Seen: v.Seen,
+				Slot: v.Slot, Generation: v.Generation, Seen: v.Seen, Rests: v.Rests,
 			}
 		},
 		unvalue: func(v bpf.VethwayBindingValue) Binding {
 			return Binding{
-				Addr: fromAddrPort(v.Addr, v.Port), Network: v.Network, Slot: v.Slot, Generation: v.Generation, Seen: v.Seen,
+				Addr: fromAddrPort(v.Addr, v.Port), Network: v.Network,
+				Slot: v.Slot, Generation: v.Generation, Seen: v.Seen, Rests: v.Rests,
 			}
 		},
 	}
@@ -71,6 +73,11 @@ func bindingsWire() wire[BindingKey, Binding] {
 // CollectBindingArgs is what vw_gc_binding is run with: delete the binding unless a flow was made by it since.
 func CollectBindingArgs(key BindingKey, seen uint32) any {
 	return &bpf.VethwayGcBindingArgs{Key: toBindingKey(key), Seen: seen}
+}
+
+// RestBindingArgs is what vw_gc_binding is run with to let the binding rest since a time, unless a flow was made by it; 0: to wake it.
+func RestBindingArgs(key BindingKey, seen, since uint32) any {
+	return &bpf.VethwayGcBindingArgs{Key: toBindingKey(key), Seen: seen, Keep: 1, Rests: since}
 }
 
 func bindingRow(now uint32) func(BindingKey, Binding) Row {
@@ -88,6 +95,7 @@ func bindingRow(now uint32) func(BindingKey, Binding) Row {
 			{"slot", v.Slot},
 			{"generation", v.Generation},
 			{"idle_seconds", Age(now, v.Seen)},
+			{"rests", v.Rests != 0},
 		}
 	}
 }

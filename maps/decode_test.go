@@ -89,7 +89,7 @@ func TestDumpAndGet(t *testing.T) {
 			`"tcp_flags":["syn","ack"],"network":1,"iif":11,"oif":2,"next_hop":"192.0.2.3","dmac":"00:00:00:00:00:00",` +
 			`"smac":"00:00:00:00:00:00","mtu":1500,"slot":5,"generation":1,"route_generation":3,"idle_seconds":7,"packets":4,"bytes":400}`},
 		{bpf.VethwayMapBindings, "udp 172.30.1.2:5000 192.0.2.2", `{"proto":"udp","from":"inside","internal":"172.30.1.2:5000",` +
-			`"external":"192.0.2.2:20001","network":1,"slot":5,"generation":1,"idle_seconds":1}`},
+			`"external":"192.0.2.2:20001","network":1,"slot":5,"generation":1,"idle_seconds":1,"rests":false}`},
 		{bpf.VethwayMapPublished, "[::]:8080/tcp", `{"host_ip":"::","host_port":8080,"proto":"tcp","target":"[fd00:1::2]:80","slot":6,"generation":1}`},
 		{bpf.VethwayMapEndpoints, "fd00:1::2", `{"addr":"fd00:1::2","ifindex":11,"network":1,"mac":"02:00:00:00:00:01",` +
 			`"bridge_mac":"02:00:00:00:00:01","mtu":1500,"slot":5,"generation":1}`},

@@ -15,6 +15,9 @@ type SettingsFlags uint32
 // SettingAnyRemote is set while some network has NetworkAnyRemote.
 const SettingAnyRemote SettingsFlags = 1
 
+// SettingBindTCP gives TCP one external port for each internal one, whatever the destination.
+const SettingBindTCP SettingsFlags = 2
+
 // Settings are what is the same for all containers.
 type Settings struct {
 	Flags    SettingsFlags
@@ -48,7 +51,7 @@ func settingsWire() wire[uint32, Settings] {
 
 func settingsRow(_ uint32, v Settings) Row {
 	return Row{
-		{"flags", bitNames(uint32(v.Flags), "any-remote")},
+		{"flags", bitNames(uint32(v.Flags), "any-remote", "bind-tcp")},
 		{"max_flows", v.MaxFlows},
 		{"max_rate", v.MaxRate},
 		{"detour", v.Detour},

@@ -193,8 +193,8 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"FLOW_REPLY": int(FlowReply), "FLOW_NAT_SRC": int(FlowNATSource), "FLOW_FIXED_SRC": int(FlowFixedSource),
 		"FLOW_BY_STACK": int(FlowByStack), "PORT_PUBLISHED": PortPublished, "PORT_HOST": PortHost,
 		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens), "FLOW_RETIRED": int(FlowRetired),
-		"SETTING_ANY_REMOTE": int(SettingAnyRemote),
-		"PORT_USE_TCP":       int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),
+		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP),
+		"PORT_USE_TCP": int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),
 	} {
 		if got, ok := defined[name]; !ok || got != value {
 			t.Errorf("%s is %d here, %d (%v) in the header", name, value, got, ok)

@@ -50,6 +50,21 @@ static __always_inline bool flow_candidate(const struct flow_draft *draft, __u32
 	return *port && !(draft->check_use && port_use_of(draft->key.proto, *port));
 }
 
+/* Has a session of TCP the tuple that is older than the option that binds TCP? One that comes in this very moment, flow_bound_clash() meets. */
+static __always_inline bool flow_is_taken(struct flow_draft *draft, __be16 port)
+{
+	draft->reply_key.dport = port;
+	return draft->key.proto == IPPROTO_TCP && bpf_map_lookup_elem(&flows, &draft->reply_key);
+}
+
+/* The tuple of a bound port is taken: this very flow is being made by another CPU, or see flow_is_taken(). */
+static __always_inline int flow_bound_clash(const struct flow_draft *draft)
+{
+	struct flow_value *other = bpf_map_lookup_elem(&flows, &draft->reply_key);
+
+	return other && (!addr_equal(&other->n_dst, &draft->key.src) || other->n_dport != draft->key.sport) ? -DROP_NO_PORT : 1;
+}
+
 static long flow_try_port(__u32 i, void *unused)
 {
 	struct flow_draft *draft = flow_draft_get();
@@ -66,6 +81,8 @@ static long flow_try_port(__u32 i, void *unused)
 		if (!flow_candidate(draft, i, &port))
 			return 0;
 		if (draft->bind) {
+			if (flow_is_taken(draft, port))
+				return 0;
 			ret = binding_reserve(draft, &port);
 			if (ret == -EEXIST)
 				return 0;
@@ -80,8 +97,7 @@ static long flow_try_port(__u32 i, void *unused)
 	if (ret == -EEXIST) {
 		if (!draft->bind)
 			return draft->bound ? 1 : 0;
-		/* A bound port is nobody else's: this very flow is being made by another CPU. */
-		draft->result = 1;
+		draft->result = flow_bound_clash(draft);
 		return 1;
 	}
 	draft->result = ret ? -DROP_TABLE_FULL : 0;

@@ -3,6 +3,18 @@
 #pragma once
 
 #include "draft.h"
+#include "quota.h"
+
+/* Has an internal endpoint one external port for all destinations? With TCP, by option. */
+static __always_inline bool proto_is_bound(__u8 proto)
+{
+	const struct settings_value *setting;
+
+	if (proto != IPPROTO_TCP)
+		return true;
+	setting = settings_get();
+	return setting && setting->flags & SETTING_BIND_TCP;
+}
 
 static __always_inline bool binding_is_live(const struct binding_value *binding)
 {
@@ -22,6 +34,16 @@ static __always_inline void binding_keys(const struct flow_draft *draft, __be16 
 	inside->inside = 1;
 	outside->addr = draft->flow.n_src;
 	outside->port = port;
+}
+
+/* A flow hangs on it again. */
+static __always_inline void binding_wake(struct binding_value *binding, struct binding_key *outside)
+{
+	outside->port = binding->port;
+	binding->rests = 0;
+	binding = bpf_map_lookup_elem(&bindings, outside);
+	if (binding)
+		binding->rests = 0;
 }
 
 /* If the internal endpoint has an external port already, that is the draft's only candidate. */
@@ -45,6 +67,8 @@ static __always_inline void binding_use(struct flow_draft *draft)
 	if (!binding_is_live(binding))
 		return;
 	binding->seen = clock_seconds();
+	if (binding->rests)
+		binding_wake(binding, &outside);
 	draft->wanted = binding->port;
 	draft->bound = 1;
 }

@@ -209,7 +209,7 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 		draft->bound = 1;
 		return 0;
 	}
-	draft->bind = pkt->key.proto != IPPROTO_TCP;
+	draft->bind = proto_is_bound(pkt->key.proto);
 	if (!port_in_pool(draft->wanted))
 		draft->wanted = 0;
 	return 0;
@@ -231,10 +231,12 @@ static __always_inline int new_local(struct __sk_buff *ctx, struct packet *pkt, 
 		return new_hairpin(ctx, pkt, veth, port, draft);
 	if (!port_in_pool(pkt->key.dport))
 		return ROUTE_STACK;
-	if (pkt->key.proto == IPPROTO_TCP)
-		return packet_is_syn(pkt) && port_is_mapped(pkt) ? -DROP_UNSOLICITED : ROUTE_STACK;
-	binding = binding_find(pkt);
-	return binding ? new_hairpin_mapped(ctx, pkt, veth, binding, draft) : ROUTE_STACK;
+	if (pkt->key.proto == IPPROTO_TCP && !packet_is_syn(pkt))
+		return ROUTE_STACK;
+	binding = proto_is_bound(pkt->key.proto) ? binding_find(pkt) : NULL;
+	if (binding)
+		return new_hairpin_mapped(ctx, pkt, veth, binding, draft);
+	return pkt->key.proto == IPPROTO_TCP && port_is_mapped(pkt) ? -DROP_UNSOLICITED : ROUTE_STACK;
 }
 
 /* Protocols that are carried by addresses alone, because nothing in them depends on an address: GRE, ESP, IP in IP. */

@@ -112,7 +112,10 @@ static __always_inline int new_hairpin_mapped(struct __sk_buff *ctx, struct pack
 	draft->flow.flags = FLOW_NAT_SRC;
 	flow_set_peer(&draft->flow, target);
 	flow_set_peer(&draft->reply, self);
-	if (!(network->flags & NETWORK_ANY_REMOTE)) {
+	if (network->flags & NETWORK_ANY_REMOTE) {
+		if (binding->rests)
+			return ROUTE_STACK;
+	} else {
 		draft->flow.action = FLOW_HELD;
 		draft->reply.flags = FLOW_OPENS;
 	}

@@ -50,11 +50,14 @@ static __always_inline bool packet_keeps_ports(const struct packet *pkt)
 static __always_inline bool any_remote(const struct packet *pkt)
 {
 	const struct settings_value *setting;
+	__u32 flags = SETTING_ANY_REMOTE;
 
-	if (pkt->key.proto != IPPROTO_UDP)
+	if (pkt->key.proto == IPPROTO_TCP && packet_is_syn(pkt))
+		flags |= SETTING_BIND_TCP;
+	else if (pkt->key.proto != IPPROTO_UDP)
 		return false;
 	setting = settings_get();
-	return setting && setting->flags & SETTING_ANY_REMOTE;
+	return setting && (setting->flags & flags) == flags;
 }
 
 static __always_inline int from_uplink(struct __sk_buff *ctx, __u32 l3)
@@ -142,7 +145,7 @@ static __always_inline int new_inbound_mapped(const struct packet *pkt, struct f
 	__u32 id;
 
 	/* A port that rests is bound, but lets nobody in. */
-	if (!binding || !port_is_mapped(pkt))
+	if (!binding || binding->rests || port_use_of(pkt->key.proto, pkt->key.dport) & PORT_HOST)
 		return ROUTE_STACK;
 	id = binding->network;
 	network = bpf_map_lookup_elem(&networks, &id);
@@ -175,8 +178,11 @@ static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const str
 	if (address_find(&pkt->key.src))
 		return -DROP_SPOOFED_IP;
 	port = published_find(pkt);
-	if (!port)
-		return new_inbound_mapped(pkt, draft);
+	if (!port) {
+		int ret = new_inbound_mapped(pkt, draft);
+
+		return ret == ROUTE_STACK && packet_is_syn(pkt) && port_is_mapped(pkt) ? -DROP_UNSOLICITED : ret;
+	}
 	if (addr_is4(&port->target) == pkt->v6)
 		return ROUTE_STACK;
 	if (pkt->key.proto == IPPROTO_TCP) {
@@ -288,7 +294,7 @@ static __always_inline int new_outbound_draft(struct __sk_buff *ctx, const struc
 	draft->first = pool_first;
 	draft->size = pool_last - pool_first + 1;
 	draft->check_use = 1;
-	draft->bind = pkt->key.proto != IPPROTO_TCP;
+	draft->bind = proto_is_bound(pkt->key.proto);
 	draft->bind_slot = draft->flow.slot;
 	draft->bind_generation = draft->flow.generation;
 	if (!network)

@@ -191,10 +191,13 @@ struct binding_value {
 	__u16 network;
 	__u32 seen; /* CLOCK_MONOTONIC seconds when a flow was last made by it */
 	__u32 slot, generation;
+	__u32 rests; /* CLOCK_MONOTONIC seconds since when no flow hangs on it: it lets nobody in; 0: some do */
+	__u32 pad;
 };
 
 /* settings: what is the same for all. */
 #define SETTING_ANY_REMOTE 1 /* some network has NETWORK_ANY_REMOTE */
+#define SETTING_BIND_TCP 2   /* TCP has bindings, too */
 
 struct settings_value {
 	__u32 flags;	 /* SETTING_* */
@@ -250,10 +253,12 @@ struct event {
 	__u64 refused; /* of the container, in all */
 };
 
-/* The argument of vw_gc_binding: delete the binding of an internal endpoint if no flow was made by it since the scan. */
+/* The argument of vw_gc_binding: what to do with the binding of an internal endpoint if no flow was made by it since the scan. */
 struct gc_binding_args {
 	struct binding_key key;
 	__u32 seen;
+	__u32 keep;  /* it is not deleted yet, but its time of rest set: */
+	__u32 rests; /* CLOCK_MONOTONIC seconds; 0: it does not rest any more */
 	__u32 pad;
 };
 
@@ -309,7 +314,7 @@ struct {
 	__type(value, struct quota_value);
 } quotas SEC(".maps");
 
-/* Written: programs (insert), vw_gc_binding (delete). Read: programs on a new flow. Life: as long as flows hang on it, and the hold-down
+/* Written: programs (insert), vw_gc_binding (delete, rest). Read: programs on a new flow. Life: as long as flows hang on it, and the hold-down
  * time after (RFC 6888 REQ-8). Size: two entries for each internal endpoint. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

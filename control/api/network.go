@@ -33,7 +33,7 @@ const PacketSizeAuto = "auto"
 // Values of OptionFiltering (RFC 4787 section 5).
 const (
 	FilteringDependent   = "address-and-port-dependent" // only whom the container has sent to may answer
-	FilteringIndependent = "endpoint-independent"       // whoever sends to a UDP mapping is let in
+	FilteringIndependent = "endpoint-independent"       // whoever sends to a mapping is let in: of UDP, and of TCP where it has mappings
 )
 
 // Driver is the only network driver there is.

@@ -10,18 +10,29 @@ import (
 	"github.com/vethway/vethway/maps"
 )
 
-// bindings collects the external ports on which no flow hangs any more, once they have rested; stale ones, and all
-// when the table is nearly full, at once. It needs to know from the scan of the flows which are in use; that no flow
-// was made since is checked in the kernel.
+// boundTo is a binding, and what is to happen to it.
+type boundTo struct {
+	key   maps.BindingKey
+	seen  uint32
+	act   bindingAct
+	since uint32 // for restBinding
+}
+
+type bindingAct int
+
+const (
+	restBinding bindingAct = iota
+	wakeBinding
+	collectBinding // it has rested, or need not
+	relieveBinding // it rests, and goes if the table is nearly full
+)
+
+// bindings lets the external ports on which no flow hangs any more rest, and collects them once they have rested; stale ones, those of
+// closed TCP sessions, and all when the table is nearly full, at once. It needs to know from the scan of the flows which are in use; that no
+// flow was made since is checked in the kernel.
 func (c *collector) bindings(ctx context.Context) error {
-	table, now := c.d.maps.Bindings, c.d.cfg.Clock()
-	type candidate struct {
-		key  maps.BindingKey
-		seen uint32
-		due  bool
-	}
-	var unused []candidate
-	resting := make(map[uint64]time.Duration)
+	table := c.d.maps.Bindings
+	var list []boundTo
 	entries := 0
 	var inner error
 	err := table.Each(func(key maps.BindingKey, b maps.Binding) bool {
@@ -29,16 +40,8 @@ func (c *collector) bindings(ctx context.Context) error {
 		if !key.Inside {
 			return true // it goes with the other one
 		}
-		h := maphash.Comparable(c.seed, key)
-		if c.d.slots.generation(b.Slot) != b.Generation {
-			unused = append(unused, candidate{key, b.Seen, true})
-		} else if !c.bound[h] {
-			since, known := c.d.resting[h]
-			if !known {
-				since = now
-			}
-			resting[h] = since
-			unused = append(unused, candidate{key, b.Seen, now-since >= c.policy.timeouts(b.Network).PortRest})
+		if act, some := c.judgeBinding(key, &b); some {
+			list = append(list, boundTo{key, b.Seen, act, c.now})
 		}
 		inner = ctx.Err()
 		return inner == nil
@@ -49,16 +52,48 @@ func (c *collector) bindings(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.d.resting = resting
 	full := entries > table.Capacity()*pressureNumerator/pressureDenominator
-	for _, u := range unused {
+	for _, b := range list {
 		// A binding is a moment older than its first flow.
-		if !full && !u.due || maps.Age(c.now, u.seen) < orphanAge {
+		if maps.Age(c.now, b.seen) < orphanAge {
 			continue
 		}
-		if _, err := c.d.loader.CollectBinding(u.key, u.seen); err != nil {
+		if err := c.apply(b, full); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// judgeBinding says what is to happen to a binding, if anything. What lives is said by the flows alone, whoever began them.
+func (c *collector) judgeBinding(key maps.BindingKey, b *maps.Binding) (bindingAct, bool) {
+	h := maphash.Comparable(c.seed, key)
+	switch {
+	case c.d.slots.generation(b.Slot) != b.Generation:
+		return collectBinding, true
+	case c.bound[h] > 0:
+		return wakeBinding, b.Rests != 0
+	case c.closed[h]:
+		return collectBinding, true
+	case b.Rests == 0 && c.policy.timeouts(b.Network).PortRest > 0:
+		return restBinding, true
+	case b.Rests == 0:
+		return collectBinding, true
+	case time.Duration(maps.Age(c.now, b.Rests))*time.Second >= c.policy.timeouts(b.Network).PortRest:
+		return collectBinding, true
+	}
+	return relieveBinding, true
+}
+
+func (c *collector) apply(b boundTo, full bool) error {
+	var err error
+	switch {
+	case b.act == wakeBinding:
+		_, err = c.d.loader.RestBinding(b.key, b.seen, 0)
+	case b.act == collectBinding || full:
+		_, err = c.d.loader.CollectBinding(b.key, b.seen)
+	case b.act == restBinding:
+		_, err = c.d.loader.RestBinding(b.key, b.seen, b.since)
+	}
+	return err
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vethway/vethway/maps"
 )
 
@@ -29,8 +31,9 @@ type collector struct {
 	policy  *policy
 	tight   map[uint32]bool // slots of containers that are about to use up their quota
 	seed    maphash.Seed
-	now     uint32          // when it began; what was seen since is no older than nothing
-	bound   map[uint64]bool // bindings that have flows
+	now     uint32           // when it began; what was seen since is no older than nothing
+	bound   map[uint64]int32 // how many entries hang on each binding
+	closed  map[uint64]bool  // bindings of TCP whose last sessions were seen being closed
 	entries int
 	freed   int // of these
 	deleted int // sessions
@@ -44,7 +47,8 @@ type collector struct {
 func (d *Dataplane) Collect(ctx context.Context) (int, error) {
 	d.collecting.Lock()
 	defer d.collecting.Unlock()
-	c := &collector{d: d, policy: d.policy.Load(), seed: d.seed, now: uint32(d.cfg.Clock() / time.Second), bound: make(map[uint64]bool)}
+	c := &collector{d: d, policy: d.policy.Load(), seed: d.seed, now: uint32(d.cfg.Clock() / time.Second)}
+	c.bound, c.closed = make(map[uint64]int32), make(map[uint64]bool)
 	if !c.policy.told {
 		return 0, nil
 	}
@@ -97,8 +101,8 @@ func overdue(s *session) bool { return s.closed() && s.silent() >= closedAge }
 // visit sees every entry.
 func (c *collector) visit(key maps.FlowKey, flow maps.Flow, digest uint64) error {
 	c.entries++
-	if holdsBinding(&key, &flow) {
-		c.bound[maphash.Comparable(c.seed, maps.BindingOf(key, flow))] = true
+	if c.policy.holdsBinding(&key, &flow) {
+		c.bound[maphash.Comparable(c.seed, maps.BindingOf(key, flow))]++
 	}
 	if !c.d.unpaired[digest] || maps.Age(c.now, flow.Seen) < orphanAge {
 		return nil
@@ -115,8 +119,31 @@ func (c *collector) visit(key maps.FlowKey, flow maps.Flow, digest uint64) error
 // deleteIf deletes a session if it is still of that kind.
 func (c *collector) deleteIf(s *session, kind func(*session) bool) error {
 	return c.judge(s, kind, func(whole *session) error {
-		return c.delete(whole.key, whole.replyKey, whole.flow.Seen, whole.reply.Seen)
+		deleted := c.deleted
+		err := c.delete(whole.key, whole.replyKey, whole.flow.Seen, whole.reply.Seen)
+		if c.deleted > deleted {
+			c.unbind(whole)
+		}
+		return err
 	})
+}
+
+// unbind takes a deleted session off the bindings that it held. Should that be wrong by one, the next run knows better.
+func (c *collector) unbind(s *session) {
+	for _, e := range [...]struct {
+		key  *maps.FlowKey
+		flow *maps.Flow
+	}{{&s.key, &s.flow}, {&s.replyKey, &s.reply}} {
+		if !c.policy.holdsBinding(e.key, e.flow) {
+			continue
+		}
+		h := maphash.Comparable(c.seed, maps.BindingOf(*e.key, *e.flow))
+		c.bound[h]--
+		if s.key.Proto == unix.IPPROTO_TCP {
+			before, known := c.closed[h]
+			c.closed[h] = s.closed() && (before || !known)
+		}
+	}
 }
 
 // judge looks at a session's entries once more, as a whole, and acts if it is still of that kind.

@@ -23,6 +23,7 @@ type Loader interface {
 	// Pool is the range of source ports that containers leave with.
 	Pool() (first, last uint16)
 	CollectBinding(key maps.BindingKey, seen uint32) (bool, error)
+	RestBinding(key maps.BindingKey, seen, since uint32) (bool, error)
 }
 
 // Config is what New needs. Only Loader has no default.

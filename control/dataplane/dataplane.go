@@ -46,9 +46,8 @@ type Dataplane struct {
 
 	policy atomic.Pointer[policy] // never nil
 
-	collecting sync.Mutex               // one Collect at a time
-	unpaired   map[uint64]bool          // halves of sessions, by digest
-	resting    map[uint64]time.Duration // since when bindings have had no flow, by digest
+	collecting sync.Mutex      // one Collect at a time
+	unpaired   map[uint64]bool // halves of sessions, by digest
 	seed       maphash.Seed
 }
 

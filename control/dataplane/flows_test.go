@@ -28,10 +28,14 @@ type half struct {
 // masquerade puts a session of c1's into the table: its port on its own side, and the NAT port.
 func (f *fixture) masquerade(proto uint8, port, natPort uint16, ours, theirs half) (original, reply maps.FlowKey) {
 	f.t.Helper()
+	return f.masqueradeTo(addrPort("192.0.2.3:80"), proto, port, natPort, ours, theirs)
+}
+
+func (f *fixture) masqueradeTo(remote netip.AddrPort, proto uint8, port, natPort uint16, ours, theirs half) (original, reply maps.FlowKey) {
+	f.t.Helper()
 	veth := load(f.t, f.maps().Veths)[11]
 	inside := netip.AddrPortFrom(addr("172.30.1.2"), port)
 	outside := netip.AddrPortFrom(addr("192.0.2.2"), natPort)
-	remote := addrPort("192.0.2.3:80")
 	entry := func(h half, flags maps.FlowFlags, src, dst netip.AddrPort) maps.Flow {
 		return maps.Flow{
 			Src: src, Dst: dst, Slot: veth.Slot, Generation: veth.Generation, Kind: maps.FlowMasquerade, Flags: flags, Network: 1,

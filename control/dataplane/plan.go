@@ -85,6 +85,9 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 // planSettings comes after the networks.
 func (p *plan) planSettings(want *control.DataplaneState) {
 	s := maps.Settings{MaxFlows: want.MaxFlows, MaxRate: want.MaxFlowRate}
+	if want.BindTCP {
+		s.Flags |= maps.SettingBindTCP
+	}
 	for _, n := range p.networks {
 		if n.Flags&maps.NetworkAnyRemote != 0 {
 			s.Flags |= maps.SettingAnyRemote

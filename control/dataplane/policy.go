@@ -18,10 +18,11 @@ type policy struct {
 	common   control.Timeouts
 	networks map[uint16]control.Timeouts // those that have their own
 	maxFlows uint32
+	bindsTCP bool // TCP is bound, too
 }
 
 func policyOf(want *control.DataplaneState) *policy {
-	p := &policy{told: true, common: want.Timeouts, networks: make(map[uint16]control.Timeouts), maxFlows: want.MaxFlows}
+	p := &policy{told: true, common: want.Timeouts, networks: make(map[uint16]control.Timeouts), maxFlows: want.MaxFlows, bindsTCP: want.BindTCP}
 	if p.common == (control.Timeouts{}) {
 		p.common = control.DefaultTimeouts()
 	}
@@ -68,7 +69,7 @@ func (p *policy) keeps(f *maps.Flow) bool {
 // rests reports whether the port of a session that is over by time is not to be given to anybody else yet: that of TCP which
 // nobody saw being closed (RFC 6888 REQ-8). Where ports are bound, bindings rest instead.
 func (p *policy) rests(s *session) bool {
-	return s.key.Proto == unix.IPPROTO_TCP && s.holdsPort && !s.closed() && p.timeouts(s.network).PortRest > 0
+	return s.key.Proto == unix.IPPROTO_TCP && !p.bindsTCP && s.holdsPort && !s.closed() && p.timeouts(s.network).PortRest > 0
 }
 
 // holdsPort reports whether an entry is the original one of a masqueraded session: its reply's tuple is a NAT port.
@@ -87,9 +88,9 @@ func outbound(f *maps.Flow) bool {
 
 // holdsBinding reports whether an entry sends by a binding of its source's. Of those that somebody else began, only one
 // that was answered does.
-func holdsBinding(key *maps.FlowKey, f *maps.Flow) bool {
+func (p *policy) holdsBinding(key *maps.FlowKey, f *maps.Flow) bool {
 	switch {
-	case key.Proto == unix.IPPROTO_TCP:
+	case f.Flags&maps.FlowRetired != 0 || key.Proto == unix.IPPROTO_TCP && !p.bindsTCP:
 		return false
 	case f.Flags&maps.FlowReply == 0:
 		return f.Flags&maps.FlowNATSource != 0

@@ -22,6 +22,7 @@ func TestSettings(t *testing.T) {
 		{func(*control.DataplaneState) {}, maps.Settings{}},
 		{func(s *control.DataplaneState) { s.MaxFlows, s.MaxFlowRate = 100, 7 }, maps.Settings{MaxFlows: 100, MaxRate: 7}},
 		{func(s *control.DataplaneState) { s.Networks[0].AnyRemote = true }, maps.Settings{Flags: maps.SettingAnyRemote}},
+		{func(s *control.DataplaneState) { s.BindTCP = true }, maps.Settings{Flags: maps.SettingBindTCP}},
 		{func(*control.DataplaneState) {}, maps.Settings{}},
 	} {
 		s := oneNetwork()

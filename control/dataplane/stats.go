@@ -51,13 +51,14 @@ func (u poolUse) add(at netip.AddrPort, proto uint8) {
 
 func (p *portSet) has(port uint16) bool { return p[port/64]&(1<<(port%64)) != 0 }
 
-// countFlows also finds the ports of TCP; the others' are bound.
+// countFlows also finds the ports of TCP, unless they are bound like those of the others.
 func (d *Dataplane) countFlows(ctx context.Context, table *control.TableUse, use poolUse) error {
 	table.Capacity = d.maps.Flows.Capacity()
+	bound := d.policy.Load().bindsTCP
 	err := d.maps.Flows.Each(func(key maps.FlowKey, f maps.Flow) bool {
 		table.Entries++
 		switch {
-		case key.Proto != unix.IPPROTO_TCP:
+		case key.Proto != unix.IPPROTO_TCP || bound:
 		case holdsPort(&f):
 			use.add(f.Src, key.Proto)
 		case f.Flags&maps.FlowRetired != 0:

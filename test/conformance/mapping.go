@@ -9,7 +9,7 @@ import (
 )
 
 // N01: one internal endpoint, one external endpoint (RFC 4787 REQ-1, RFC 5508 REQ-1). TCP may have more (RFC 7857
-// section 3), so it is not asked.
+// section 3), so it is asked where that is chosen: see optionCases.
 func mappingCases() []Case {
 	var all []Case
 	for _, kind := range []string{udp, ping} {

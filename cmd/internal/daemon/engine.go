@@ -83,6 +83,7 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	cfg.Bases, cfg.Base6 = split(bases)
 	cfg.MaxFlows, cfg.MaxFlowRate = uint32(c.Flows.MaxFlows), uint32(c.Flows.MaxFlowRate)
+	cfg.BindTCP = c.Flows.TCPMapping == tcpIndependent
 	cfg.NATPorts, cfg.AllowShortTimeouts = nat, c.Flows.AllowShort
 	if cfg.Timeouts, err = c.Flows.timeouts(); err != nil {
 		return err

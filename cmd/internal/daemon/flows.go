@@ -16,12 +16,19 @@ import (
 // to one destination than there are NAT ports.
 const DefaultMaxFlows = 65536
 
+// Values of --tcp-mapping (RFC 4787 section 4.1, RFC 5382 REQ-1).
+const (
+	tcpDependent   = "address-and-port-dependent"
+	tcpIndependent = "endpoint-independent"
+)
+
 // FlowConfig says how many flows there may be, and how long they live.
 type FlowConfig struct {
 	MaxFlows       int // of a container at a time; 0: any number
 	MaxFlowRate    int // of a container in a second; 0: any number
 	AllowShort     bool
 	InboundRefresh bool
+	TCPMapping     string // tcpDependent or tcpIndependent
 	// Timeouts are those that were given, by the names of control.Timers.
 	Timeouts map[string]string
 }
@@ -33,6 +40,8 @@ func (c *FlowConfig) addFlags(f *pflag.FlagSet) {
 		f.Var(&timerFlag{c, t}, timerFlagName(t), t.Usage)
 	}
 	f.BoolVar(&c.InboundRefresh, "inbound-refresh", false, "let also what arrives keep flows that containers began")
+	f.StringVar(&c.TCPMapping, "tcp-mapping", tcpDependent,
+		"external ports of TCP: "+tcpDependent+", or "+tcpIndependent+": one for each internal port, whatever the destination")
 	f.BoolVar(&c.AllowShort, "allow-short-timeouts", false, "accept timeouts below what the RFCs ask for")
 }
 
@@ -52,6 +61,9 @@ func (c *FlowConfig) check() error {
 		if limit.value < 0 || limit.value > math.MaxUint32 {
 			return exit.Errorf(exit.BadConfig, "%s %d: want a number from 1 to %d, or 0 for any number", limit.flag, limit.value, uint32(math.MaxUint32))
 		}
+	}
+	if c.TCPMapping != tcpDependent && c.TCPMapping != tcpIndependent {
+		return exit.Errorf(exit.BadConfig, "tcp-mapping %q: want %s or %s", c.TCPMapping, tcpDependent, tcpIndependent)
 	}
 	_, err := c.timeouts()
 	return err

@@ -33,7 +33,8 @@ func parse(t *testing.T, file string, args ...string) (Config, error) {
 func TestFlowFlags(t *testing.T) {
 	behaviour.Covers(t, "N03", behaviour.None)
 	behaviour.Covers(t, "N15", behaviour.None)
-	c, err := parse(t, "udp-timeout: 150\nicmp-timeout: 2m\nmax-flow-rate: 10\n", "--udp-timeout=180s", "--port-rest=0", "--inbound-refresh")
+	c, err := parse(t, "udp-timeout: 150\nicmp-timeout: 2m\nmax-flow-rate: 10\n", "--udp-timeout=180s", "--port-rest=0", "--inbound-refresh",
+		"--tcp-mapping=endpoint-independent")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +44,9 @@ func TestFlowFlags(t *testing.T) {
 	}
 	if got.UDP != 180*time.Second || got.ICMP != 120*time.Second || got.UDPStream != 300*time.Second || got.PortRest != 0 || !got.InboundRefresh {
 		t.Errorf("timeouts %+v", got)
+	}
+	if c.Flows.TCPMapping != tcpIndependent {
+		t.Errorf("mapping of TCP: %s", c.Flows.TCPMapping)
 	}
 	if c.Flows.MaxFlows != DefaultMaxFlows || c.Flows.MaxFlowRate != 10 {
 		t.Errorf("limits %d, %d", c.Flows.MaxFlows, c.Flows.MaxFlowRate)
@@ -66,6 +70,7 @@ func TestFlowFlagsRefused(t *testing.T) {
 		{"udp-timeout: soon", "", `"soon" is not a time`},
 		{"port-rest: -1s", "", "too short"},
 		{"", "--max-flows=-1", "max-flows -1: want"},
+		{"tcp-mapping: any", "", `tcp-mapping "any": want address-and-port-dependent or endpoint-independent`},
 		{"", "--max-flow-rate=4294967296", "max-flow-rate 4294967296: want"},
 	} {
 		args := strings.Fields(tc.flag)

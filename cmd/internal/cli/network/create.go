@@ -40,7 +40,7 @@ Options (-o), spelled as in Docker:
                                                   (default: the preferred source of the route that they take)
 
 and those that Docker does not have; what is left out is vethwayd's:
-  com.vethway.nat.filtering                       who may send to a container's UDP port outside: whom it has sent to
+  com.vethway.nat.filtering                       who may send to a container's external port: whom it has sent to
                                                   (address-and-port-dependent, the default), or anybody
                                                   (endpoint-independent)
   com.vethway.nat.inbound-refresh                 true: what arrives keeps flows that containers began
