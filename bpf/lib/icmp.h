@@ -42,6 +42,11 @@ static __always_inline bool quote_parse_l4(struct __sk_buff *ctx, const struct p
 		if (q->l4_check || v6)
 			q->csum = q->l4 + 6;
 		return true;
+	case IPPROTO_SCTP:
+		/* Its ports stay, and its checksum covers no address. */
+		q->key.sport = *(__be16 *)l4;
+		q->key.dport = *(__be16 *)(l4 + 2);
+		return true;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		if (l4[0] == request)
@@ -120,7 +125,7 @@ static __noinline int quote_rewrite(struct __sk_buff *ctx, const struct packet *
 	l4 = packet_at(ctx, q->l4, 8);
 	if (!l4)
 		return -DROP_REWRITE;
-	if (q->key.proto == IPPROTO_TCP || q->key.proto == IPPROTO_UDP) {
+	if (q->key.proto != IPPROTO_ICMP && q->key.proto != IPPROTO_ICMPV6) {
 		*(__be16 *)l4 = flow->n_dport;
 		*(__be16 *)(l4 + 2) = flow->n_sport;
 	} else {

@@ -150,9 +150,6 @@ func (b builder) conversations(proto byte) {
 		b.add(name+", answer", answer)
 		talk := []shot{asked, answer, asked}
 		for _, e := range b.errors(c) {
-			if proto == sctp {
-				break
-			}
 			for kind, s := range b.quoteShapes(proto) {
 				in, _ := b.buildError(e, s)
 				if kind == "whole" {
