@@ -84,7 +84,7 @@ func (t *Linear) Publish(ctx context.Context, container string, p Port) error {
 	}
 	if err == nil {
 		t.published = append(t.published, publication{n, c, p})
-		err = t.rewrite(ctx, n)
+		err = t.rewrite(ctx, n, p)
 	}
 	if err != nil {
 		return fmt.Errorf("publish %s of %s: %w", p, container, err)
@@ -98,7 +98,7 @@ func (t *Linear) Unpublish(ctx context.Context, container string, p Port) error 
 	if err == nil {
 		t.held.release(p)
 		t.published = slices.DeleteFunc(t.published, func(x publication) bool { return x.container.Name == container && x.port == p })
-		err = t.rewrite(ctx, n)
+		err = t.rewrite(ctx, n, p)
 	}
 	if err != nil {
 		return fmt.Errorf("unpublish %s of %s: %w", p, container, err)
@@ -107,24 +107,28 @@ func (t *Linear) Unpublish(ctx context.Context, container string, p Port) error 
 }
 
 // rewrite is Docker's way of changing a chain: it is flushed, and all of its
-// rules are added again, in one transaction.
-func (t *Linear) rewrite(ctx context.Context, n Network) error {
+// rules are added again, in one transaction. It does so for each port, and for
+// the chains that the port is in.
+func (t *Linear) rewrite(ctx context.Context, n Network, p Port) error {
 	var b strings.Builder
 	for _, f := range []Family{IPv4, IPv6} {
-		if !n.subnet(f).IsValid() {
+		if !n.subnet(f).IsValid() || !p.in(f) {
 			continue
 		}
 		table := nftKeyword(f) + " docker-bridges"
-		chains := []string{"raw-PREROUTING", "nat-prerouting-and-output", "filter-forward-in__" + bridgeName(n), "nat-postrouting-in__" + bridgeName(n)}
-		for _, chain := range chains {
-			fmt.Fprintf(&b, "flush chain %s %s\n", table, chain)
+		chain := func(name string, write func()) {
+			fmt.Fprintf(&b, "flush chain %s %s\ntable %s {\n", table, name, table)
+			write()
+			b.WriteString("}\n")
 		}
-		fmt.Fprintf(&b, "table %s {\n", table)
-		t.writeRaw(&b, f)
-		t.writeDNAT(&b, f)
-		t.writeForwardIn(&b, n, f)
-		t.writePostroutingIn(&b, n, f)
-		b.WriteString("}\n")
+		chain("nat-prerouting-and-output", func() { t.writeDNAT(&b, f) })
+		chain("filter-forward-in__"+bridgeName(n), func() { t.writeForwardIn(&b, n, f) })
+		if !t.held.proxy.On {
+			chain("nat-postrouting-in__"+bridgeName(n), func() { t.writePostroutingIn(&b, n, f) })
+		}
+		if p.HostIP.IsLoopback() {
+			chain("raw-PREROUTING", func() { t.writeRaw(&b, f) })
+		}
 	}
 	return t.nft(ctx, b.String())
 }

@@ -173,7 +173,7 @@ func (r *runner) describe(ctx context.Context) (map[string]report.Setting, error
 		setting, warnings, err := machine.Describe(site)
 		errs = append(errs, err)
 		for _, w := range warnings {
-			r.Log.Warn("offload missing", "target", site.Name(), "device", w)
+			errs = append(errs, fmt.Errorf("target %s cannot be compared: offloads missing: %s", site.Name(), w))
 		}
 		if setting.Proof, err = site.Proof(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("prove the path of %s: %w", site.Name(), err))
