@@ -29,16 +29,17 @@ func newSizeCommand(io *streams.Streams) *cobra.Command {
 		Use:   "size",
 		Short: "Measure the daemon: memory, attaching many containers, publishing many ports",
 		Long: `Measure the daemon: how much memory vethwayd takes with many containers and published ports, how long it takes to
-attach them, and how long one request takes that publishes many ports.`,
+attach them, how long one request takes that publishes or withdraws many ports, and how long the daemon takes to start on them.`,
 		Example: `  vethway-bench size
-  vethway-bench size --containers 500 --more 10000 --out size.json`,
+  vethway-bench size --containers 500 --crowd 0 --more 10000 --out size.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, io) },
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&o.cfg.Containers, "containers", size.DefaultContainers, "containers to attach")
 	flags.IntVar(&o.cfg.Ports, "ports", size.DefaultPorts, "ports to publish by one request, and to have while the memory is read")
-	flags.IntSliceVar(&o.cfg.More, "more", []int{10000, 65000}, "further numbers of ports to publish by one request")
+	flags.IntSliceVar(&o.cfg.More, "more", []int{10000, 65000}, "further numbers of ports to publish by one request; the daemon is started with as many as the last")
+	flags.IntVar(&o.cfg.Crowd, "crowd", size.DefaultCrowd, "containers to have, with 32 ports each, when attaching one of them is timed; 0: not at all")
 	flags.IntVar(&o.cfg.Rounds, "rounds", 5, "how often each request is timed")
 	flags.DurationVar(&o.cfg.Settle, "settle", 5*time.Second, "how long the daemon is left alone while its memory is read")
 	flags.StringVarP(&o.format, "output", "o", "table", "table or json")

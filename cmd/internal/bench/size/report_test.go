@@ -78,6 +78,7 @@ func TestConfigIsChecked(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"no container": func(c *Config) { c.Containers = 0 }, "too many": func(c *Config) { c.Containers = 1001 },
 		"no port": func(c *Config) { c.Ports = 0 }, "more ports than there are": func(c *Config) { c.More = []int{65536} },
+		"a crowd of fewer": func(c *Config) { c.Containers, c.Crowd = 5, 4 }, "too great a crowd": func(c *Config) { c.Crowd = 1001 },
 		"no round": func(c *Config) { c.Rounds = 0 },
 	} {
 		c := good

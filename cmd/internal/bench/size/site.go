@@ -105,19 +105,6 @@ func (s *site) detach(ctx context.Context) error {
 	return nil
 }
 
-// firstPort is where published ports begin, unless there are too many.
-const firstPort = 10000
-
-// specs are so many ports, each one by itself.
-func (s *site) specs(n int) []api.PublishSpec {
-	first := min(firstPort, 65536-n)
-	specs := make([]api.PublishSpec, n)
-	for i := range specs {
-		specs[i] = api.PublishSpec{HostPort: uint16(first + i), ContainerPort: uint16(first + i)}
-	}
-	return specs
-}
-
 func (s *site) publish(ctx context.Context, specs []api.PublishSpec) error {
 	_, err := s.lab.Client.PublishPorts(ctx, container(0), api.PortPublish{Publish: specs})
 	return err

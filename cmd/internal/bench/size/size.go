@@ -12,15 +12,17 @@ import (
 
 	"github.com/vethway/vethway/cmd/internal/bench/machine"
 	"github.com/vethway/vethway/cmd/internal/bench/stats"
-	"github.com/vethway/vethway/control/api"
 )
 
 // Config is what Run needs.
 type Config struct {
 	// Containers are attached, and Ports published by one request while the memory is read.
 	Containers, Ports int
-	// More are further numbers of ports to publish by one request.
+	// More are further numbers of ports to publish by one request. With as many as the last, the daemon is started, and its memory
+	// read.
 	More []int
+	// Crowd is how many containers there are, each with CrowdPorts, when attaching one of them is timed; 0: it is not.
+	Crowd int
 	// Rounds is how often each request is timed.
 	Rounds int
 	// Settle is how long the daemon is left alone before its memory is read.
@@ -33,19 +35,28 @@ const publishName = "publish"
 
 // Budgets for what the defaults measure.
 const (
-	attachBudget  = 10 * time.Second
-	publishBudget = 50 * time.Millisecond
-	memoryBudget  = 60e6 // bytes
+	attachBudget = 10 * time.Second
+	crowdBudget  = 50 * time.Millisecond
+	memoryBudget = 60e6 // bytes
 
 	// The budgets hold for this many.
 	DefaultContainers = 100
 	DefaultPorts      = 1000
+	DefaultCrowd      = 470
+	CrowdPorts        = 32
 )
+
+// publishBudgets are for that many ports by one request, whether they are published or withdrawn.
+var publishBudgets = map[int]time.Duration{
+	1000: 10 * time.Millisecond, 10000: 20 * time.Millisecond, 65000: 200 * time.Millisecond,
+}
 
 func (c *Config) check() error {
 	switch {
 	case c.Containers < 1 || c.Containers > 1000:
 		return fmt.Errorf("%d containers: from 1 to 1000 fit a bridge", c.Containers)
+	case c.Crowd != 0 && (c.Crowd < c.Containers || c.Crowd > 1000):
+		return fmt.Errorf("a crowd of %d: want at least the %d containers, and at most 1000", c.Crowd, c.Containers)
 	case c.Rounds < 1:
 		return fmt.Errorf("%d rounds: at least one is needed", c.Rounds)
 	}
@@ -74,7 +85,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	r := &Report{Machine: facts}
-	for _, step := range []func(context.Context, *Report) error{s.attachAll, s.memory, s.publishAll} {
+	for _, step := range []func(context.Context, *Report) error{s.attachAll, s.memory, s.publishAll, s.full, s.crowd} {
 		if err := step(ctx, r); err != nil {
 			return nil, err
 		}
@@ -104,76 +115,6 @@ func (s *site) attachAll(ctx context.Context, r *Report) error {
 	}
 	r.Results = append(r.Results, res)
 	return nil
-}
-
-// memory reads how much of the daemon is resident with all containers and ports there.
-func (s *site) memory(ctx context.Context, r *Report) error {
-	specs := s.specs(s.cfg.Ports)
-	if err := s.publish(ctx, specs); err != nil {
-		return err
-	}
-	s.cfg.Log.Info("read memory", "settle", s.cfg.Settle)
-	var samples []float64
-	for range s.cfg.Rounds {
-		if err := sleep(ctx, s.cfg.Settle/time.Duration(s.cfg.Rounds)); err != nil {
-			return err
-		}
-		resident, err := s.resident(ctx)
-		if err != nil {
-			return err
-		}
-		samples = append(samples, resident/1e6)
-	}
-	res := result("memory", fmt.Sprintf("vethwayd resident with %s containers and %s published ports",
-		grouped(s.cfg.Containers), grouped(s.cfg.Ports)), "MB", samples)
-	if s.cfg.Containers == DefaultContainers && s.cfg.Ports == DefaultPorts {
-		res.Budget = memoryBudget / 1e6
-	}
-	r.Results = append(r.Results, res)
-	return s.unpublish(ctx, specs)
-}
-
-// publishAll times publishing by one request, over the API and by the command.
-func (s *site) publishAll(ctx context.Context, r *Report) error {
-	for _, n := range append([]int{s.cfg.Ports}, s.cfg.More...) {
-		specs := s.specs(n)
-		res, err := s.publishRounds(ctx, publishName, n, specs, func() error { return s.publish(ctx, specs) })
-		if err != nil {
-			return err
-		}
-		if n == DefaultPorts {
-			res.Budget = float64(publishBudget.Milliseconds())
-		}
-		r.Results = append(r.Results, res)
-		if s.cli == "" {
-			continue
-		}
-		if res, err = s.publishRounds(ctx, "publish-cli", n, specs, func() error { return s.publishByCLI(ctx, specs) }); err != nil {
-			return err
-		}
-		r.Results = append(r.Results, res)
-	}
-	return nil
-}
-
-func (s *site) publishRounds(ctx context.Context, name string, n int, specs []api.PublishSpec, publish func() error) (Result, error) {
-	by := map[string]string{publishName: "the API", "publish-cli": "the command"}[name]
-	what := fmt.Sprintf("publish %s ports by one request of %s", grouped(n), by)
-	s.cfg.Log.Info(what, "rounds", s.cfg.Rounds)
-	var samples []float64
-	for range s.cfg.Rounds {
-		took, err := timed(publish)
-		if err != nil {
-			return Result{}, fmt.Errorf("%s: %w", what, err)
-		}
-		samples = append(samples, float64(took.Microseconds())/1e3)
-		if err := s.unpublish(ctx, specs); err != nil {
-			return Result{}, err
-		}
-	}
-	res := result(name, what, "ms", samples)
-	res.Count = n
-	return res, nil
 }
 
 func result(name, what, unit string, samples []float64) Result {
