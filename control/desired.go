@@ -3,6 +3,7 @@
 package control
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"path"
@@ -107,6 +108,7 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 			want.Networks = append(want.Networks, n.dataplane(bridge, e.cfg.Timeouts))
 		}
 	}
+	var lists [][]DataplanePort
 	for _, c := range s.sortedContainers() {
 		for _, ep := range c.Endpoints {
 			if e.ready(ep) {
@@ -116,7 +118,12 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 				})
 			}
 		}
-		want.Published = e.appendPublished(want.Published, s, c)
+		lists = append(lists, e.published(s, c))
+	}
+	want.Published = slices.Concat(lists...)
+	if len(e.served) > len(s.containers) {
+		// Those of requests that were undone.
+		maps.DeleteFunc(e.served, func(id string, _ servedPorts) bool { return s.containers[id] == nil })
 	}
 	for _, u := range e.uplinks() {
 		want.Uplinks = append(want.Uplinks, DataplaneUplink{Index: u.Index, Ethernet: u.Ethernet, MTU: u.MTU, Addrs: u.Addrs})
@@ -152,22 +159,45 @@ func (n *network) dataplane(bridge BridgeInfo, common Timeouts) DataplaneNetwork
 	return d
 }
 
-func (e *Engine) appendPublished(list []DataplanePort, s *state, c *container) []DataplanePort {
-	if len(c.Ports) == 0 {
-		return list
+// servedPorts are a container's published ports as the packet programs were told of them, and what that was made of.
+type servedPorts struct {
+	container *container
+	ep4, ep6  *endpoint
+	list      []DataplanePort
+}
+
+// published is what the packet programs are told of a container's ports. It is made anew only when what it is made of is: there
+// may be tens of thousands beside the ones that a request is about.
+func (e *Engine) published(s *state, c *container) []DataplanePort {
+	made := servedPorts{container: c}
+	made.ep4, made.ep6 = s.gateways(c)
+	if made.ep4 != nil && !e.ready(made.ep4) || made.ep6 != nil && !e.ready(made.ep6) {
+		return e.servePorts(made.ep4, made.ep6, c)
 	}
-	gw4, gw6 := s.gateways(c)
-	list = slices.Grow(list, len(c.Ports))
+	if before := e.served[c.ID]; before.container == c && before.ep4 == made.ep4 && before.ep6 == made.ep6 {
+		return before.list
+	}
+	made.list = e.servePorts(made.ep4, made.ep6, c)
+	e.served[c.ID] = made
+	return made.list
+}
+
+func (e *Engine) servePorts(gw4, gw6 *endpoint, c *container) []DataplanePort {
+	list := make([]DataplanePort, 0, len(c.Ports))
 	for _, p := range c.Ports {
 		ep, addr := target(p.HostIP, gw4, gw6)
 		if ep == nil || !e.ready(ep) {
 			continue
 		}
+		incarnation := p.Incarnation + "/" + ep.Incarnation
+		if n := len(list); n > 1 && list[n-2].Incarnation == incarnation {
+			incarnation = list[n-2].Incarnation // one string for all
+		}
 		list = append(list, DataplanePort{
 			HostIP: p.HostIP, HostPort: p.HostPort, More: p.More, Proto: protocols[p.Protocol],
 			Target: netip.AddrPortFrom(addr, p.ContainerPort),
 			// The port as it is served by this endpoint: when the default route moves, its flows end.
-			Incarnation: p.Incarnation + "/" + ep.Incarnation,
+			Incarnation: incarnation,
 		})
 	}
 	return list

@@ -36,6 +36,8 @@ type Engine struct {
 	ports    *ports.Table
 	// kernel is what we know of the links that we made.
 	kernel kernel
+	// served is what the packet programs are told of each container's ports, by its ID.
+	served map[string]servedPorts
 	// adopted tells that the host was compared with the whole state once. Before, we know no link's index, and a
 	// Sync would take the programs off what works.
 	adopted bool
@@ -71,6 +73,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, started: time.Now(),
 		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), saved: s,
+		served: map[string]servedPorts{},
 		events: events{refused: make(chan struct{}, 1)},
 		kernel: kernel{bridges: map[string]BridgeInfo{}, ends: map[string]EndpointInfo{}},
 	}

@@ -45,6 +45,8 @@ type Links interface {
 	Owned(ctx context.Context) ([]string, error)
 	// Host reports what the engine does not own: uplinks, local prefixes, routes in use, bound ports.
 	Host(ctx context.Context) (HostFacts, error)
+	// HostPorts brings what Host says of ports up to date, and nothing else: that takes less than a listing of all links.
+	HostPorts(ctx context.Context, facts *HostFacts) error
 	// Watch sends on the returned channel (never blocking, capacity one) after a link, address or route of the host changed, until ctx
 	// ends. Changes are reported again from the start when the netlink socket overran.
 	Watch(ctx context.Context) (<-chan struct{}, error)

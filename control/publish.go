@@ -49,11 +49,10 @@ func (e *Engine) planPorts(ctx context.Context, next *state, c *container, specs
 	if len(specs) == 0 {
 		return nil
 	}
-	facts, err := e.cfg.Links.Host(ctx)
-	if err != nil {
+	if err := e.cfg.Links.HostPorts(ctx, &e.kernel.facts); err != nil {
 		return err
 	}
-	e.kernel.facts = facts
+	facts := e.kernel.facts
 	bindings, err := e.ports.Reserve(ports.Request{
 		Owner: c.Name, Specs: specs, Host: newHostPorts(ctx, e.cfg.Links, facts, e.cfg.NATPorts), Range: portRange(facts),
 	})

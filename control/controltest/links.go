@@ -297,6 +297,15 @@ func (l *Links) Host(ctx context.Context) (facts control.HostFacts, err error) {
 	return facts, err
 }
 
+// HostPorts implements control.Links.
+func (l *Links) HostPorts(ctx context.Context, facts *control.HostFacts) error {
+	return l.do(ctx, "HostPorts", func() error {
+		facts.PortRange, facts.ReservedPorts = l.facts.PortRange, l.facts.ReservedPorts
+		facts.Bound = slices.Collect(maps.Keys(l.owners))
+		return nil
+	})
+}
+
 // Watch implements control.Links.
 func (l *Links) Watch(ctx context.Context) (<-chan struct{}, error) {
 	ch := make(chan struct{}, 1)

@@ -104,6 +104,7 @@ func byPort(a, b run) int { return cmp.Compare(a.first, b.first) }
 
 // publishedPlan is what the map should hold.
 type publishedPlan struct {
+	last  digested
 	want  map[face][]run // as asked for, without slots
 	next  map[face][]run
 	write map[face][]run // those of next that the map does not hold yet
@@ -121,7 +122,7 @@ func (d *Dataplane) planPublished(p *plan, port control.DataplanePort) error {
 	}
 	f := face{port.HostIP, port.Proto}
 	p.published.want[f] = append(p.published.want[f], run{
-		first: first, end: first + n, target: port.Target, digest: publishedDigest(port, p.endpoints[port.Target.Addr()]),
+		first: first, end: first + n, target: port.Target, digest: p.published.digest(port, p.endpoints),
 	})
 	p.published.ports.add(maps.PortIndex(port.Proto, port.HostPort), n)
 	return nil
@@ -134,70 +135,78 @@ func (d *Dataplane) planRuns(p *plan) error {
 		if !slices.IsSortedFunc(want, byPort) {
 			slices.SortFunc(want, byPort)
 		}
-		have := d.published.have[f]
+		q := facePlan{d: d, slots: &p.slots, have: d.published.have[f]}
 		before := uint32(0)
 		for _, w := range want {
 			if w.first < before {
 				return fmt.Errorf("port %d on %s: it is published twice", w.first, f.addr)
 			}
 			before = w.end
-			var err error
-			if have, err = d.planRun(p, f, w, have); err != nil {
+			if err := q.run(w); err != nil {
 				return err
 			}
 		}
+		p.published.next[f], p.published.write[f] = q.next, q.write
 	}
 	return nil
 }
 
-// planRun goes through what the map holds of a run's ports, and returns what it holds behind them.
-func (d *Dataplane) planRun(p *plan, f face, w run, have []run) ([]run, error) {
-	have = have[sort.Search(len(have), func(i int) bool { return have[i].end > w.first }):]
+// facePlan works out what is to be on one face, in the order of ports.
+type facePlan struct {
+	d           *Dataplane
+	slots       *slotPlan
+	have        []run // what the map holds, from the present port on
+	next, write []run
+}
+
+// run goes through what the map holds of a run's ports.
+func (q *facePlan) run(w run) error {
+	if len(q.have) > 0 && q.have[0].end <= w.first {
+		q.have = q.have[sort.Search(len(q.have), func(i int) bool { return q.have[i].end > w.first }):]
+	}
 	for at := w.first; at < w.end; {
-		if len(have) == 0 || have[0].first >= w.end {
-			return have, d.planFresh(p, f, w.part(at, w.end))
+		if len(q.have) == 0 || q.have[0].first >= w.end {
+			return q.fresh(w.part(at, w.end))
 		}
-		if h := have[0]; h.first > at {
-			if err := d.planFresh(p, f, w.part(at, h.first)); err != nil {
-				return nil, err
+		if h := q.have[0]; h.first > at {
+			if err := q.fresh(w.part(at, h.first)); err != nil {
+				return err
 			}
 			at = h.first
 		}
-		end := min(have[0].end, w.end)
-		held, wanted := have[0].part(at, end), w.part(at, end)
-		if held.digest != w.digest || held.target != wanted.target || p.slots.all.overlaps(held.slot, end-at) {
-			if err := d.planFresh(p, f, wanted); err != nil {
-				return nil, err
+		end := min(q.have[0].end, w.end)
+		held, wanted := q.have[0].part(at, end), w.part(at, end)
+		if held.digest != w.digest || held.target != wanted.target || q.slots.all.overlaps(held.slot, end-at) {
+			if err := q.fresh(wanted); err != nil {
+				return err
 			}
 		} else {
-			p.slots.all.add(held.slot, end-at)
-			p.published.next[f] = appendRun(p.published.next[f], held)
+			q.slots.all.add(held.slot, end-at)
+			q.next = appendRun(q.next, held)
 		}
-		if at = end; have[0].end <= end {
-			have = have[1:]
+		if at = end; q.have[0].end <= end {
+			q.have = q.have[1:]
 		}
 	}
-	return have, nil
+	return nil
 }
 
-// planFresh gives new slots to ports in a row.
-func (d *Dataplane) planFresh(p *plan, f face, w run) error {
-	for w.first < w.end {
-		slot, n, err := d.slots.find(&p.slots, w.end-w.first)
+// fresh gives new slots to ports in a row.
+func (q *facePlan) fresh(w run) error {
+	for {
+		slot, n, err := q.d.slots.find(q.slots, w.end-w.first)
 		if err != nil {
 			return err
 		}
-		p.slots.give(slot, n, w.digest)
+		q.slots.give(slot, n, w.digest)
 		w.slot = slot
 		part := w.part(w.first, w.first+n)
-		p.published.next[f] = appendRun(p.published.next[f], part)
-		p.published.write[f] = appendRun(p.published.write[f], part)
-		if w.first+n == w.end {
+		q.next, q.write = appendRun(q.next, part), appendRun(q.write, part)
+		if part.end == w.end {
 			return nil
 		}
-		w = w.part(w.first+n, w.end)
+		w = w.part(part.end, w.end)
 	}
-	return nil
 }
 
 // add writes what is new or different. From here on the map counts as unknown, until remove has come to its end.
@@ -261,14 +270,23 @@ func (p *published) remove(plan *publishedPlan) error {
 	return nil
 }
 
-// publishedDigest stands for an incarnation of published ports, and for where they lead. Their flows lead to an endpoint's
-// interface and MAC address: another endpoint at the same address ends them.
-func publishedDigest(port control.DataplanePort, target maps.Endpoint) uint64 {
-	b := make([]byte, 0, 128)
-	b = append(append(b, port.Incarnation...), 0)
-	b = append(port.Target.Addr().AppendTo(b), 0)
-	b = binary.LittleEndian.AppendUint32(b, uint32(port.Target.Port())-uint32(port.HostPort))
-	b = binary.LittleEndian.AppendUint32(b, target.Slot)
-	b = binary.LittleEndian.AppendUint32(b, target.Generation)
-	return digest(b)
+// digested is the part of digests that ports have in common which are published together.
+type digested struct {
+	incarnation string
+	target      netip.Addr
+	sum         uint64
+}
+
+// digest stands for an incarnation of published ports, and for where they lead. Their flows lead to an endpoint's interface and
+// MAC address: another endpoint at the same address ends them.
+func (p *publishedPlan) digest(port control.DataplanePort, endpoints map[netip.Addr]maps.Endpoint) uint64 {
+	if to := port.Target.Addr(); p.last.incarnation != port.Incarnation || p.last.target != to {
+		b := make([]byte, 0, 128)
+		b = append(append(b, port.Incarnation...), 0)
+		b = append(to.AppendTo(b), 0)
+		b = binary.LittleEndian.AppendUint32(b, endpoints[to].Slot)
+		b = binary.LittleEndian.AppendUint32(b, endpoints[to].Generation)
+		p.last = digested{port.Incarnation, to, digest(b)}
+	}
+	return p.last.sum ^ uint64(uint32(port.Target.Port())-uint32(port.HostPort))<<1 | 1
 }

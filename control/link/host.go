@@ -47,14 +47,26 @@ func (l *Links) host(ctx context.Context) (control.HostFacts, error) {
 		return facts, fmt.Errorf("list policy rules: %w", err)
 	}
 	facts.Routing = routingDigest(links, routes, rules) + seen
+	return facts, l.hostPorts(ctx, &facts)
+}
+
+// HostPorts implements control.Links.
+func (l *Links) HostPorts(ctx context.Context, facts *control.HostFacts) error {
+	if err := l.hostPorts(ctx, facts); err != nil {
+		return fmt.Errorf("survey the host's ports: %w", err)
+	}
+	return nil
+}
+
+func (l *Links) hostPorts(ctx context.Context, facts *control.HostFacts) (err error) {
 	if facts.PortRange, facts.ReservedPorts, err = l.portSettings(); err != nil {
-		return facts, err
+		return err
 	}
 	if facts.RoutesBig6, err = routesBig6(); err != nil {
 		return facts, err
 	}
 	facts.Bound, err = l.boundPorts(ctx, facts.PortRange)
-	return facts, err
+	return err
 }
 
 // allRoutes lists the routes of all tables: an unspecified table as filter means every one.
