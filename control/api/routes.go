@@ -74,20 +74,20 @@ func (h *handler) detachContainer(r *http.Request) (int, any, error) {
 }
 
 func (h *handler) publishPorts(r *http.Request) (int, any, error) {
-	var req PortPublish
-	if err := decode(r, &req); err != nil {
+	specs, err := decodeSpecs(r)
+	if err != nil {
 		return 0, nil, err
 	}
-	list, err := h.backend.PublishPorts(r.Context(), r.PathValue("ref"), req)
+	list, err := h.backend.PublishPorts(r.Context(), r.PathValue("ref"), PortPublish{Publish: specs})
 	return http.StatusOK, orEmpty(list), err
 }
 
 func (h *handler) unpublishPorts(r *http.Request) (int, any, error) {
-	var req PortUnpublish
-	if err := decode(r, &req); err != nil {
+	specs, err := decodeSpecs(r)
+	if err != nil {
 		return 0, nil, err
 	}
-	list, err := h.backend.UnpublishPorts(r.Context(), r.PathValue("ref"), req)
+	list, err := h.backend.UnpublishPorts(r.Context(), r.PathValue("ref"), PortUnpublish{Publish: specs})
 	return http.StatusOK, orEmpty(list), err
 }
 

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,8 +124,12 @@ func (h *handler) unknown(r *http.Request) (int, any, error) {
 }
 
 // decode reads a JSON body. A misspelt field is an error: it would be ignored otherwise, and nobody told.
-func decode(r *http.Request, into any) error {
-	d := json.NewDecoder(r.Body)
+func decode(r *http.Request, into any) error { return decodeFrom(r.Body, into) }
+
+func decodeBytes(data []byte, into any) error { return decodeFrom(bytes.NewReader(data), into) }
+
+func decodeFrom(from io.Reader, into any) error {
+	d := json.NewDecoder(from)
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		if errors.Is(err, io.EOF) {

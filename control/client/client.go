@@ -195,7 +195,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, query url.
 	var zero T
 	var payload io.Reader
 	if body != nil {
-		data, err := json.Marshal(body)
+		data, err := encode(body)
 		if err != nil {
 			return zero, fmt.Errorf("encode request: %w", err)
 		}
@@ -228,6 +228,13 @@ func call[T any](ctx context.Context, c *Client, method, path string, query url.
 		return zero, fmt.Errorf("decode the daemon's answer: %w", err)
 	}
 	return out, nil
+}
+
+func encode(body any) ([]byte, error) {
+	if quick, ok := body.(interface{ AppendJSON([]byte) []byte }); ok {
+		return quick.AppendJSON(nil), nil
+	}
+	return json.Marshal(body)
 }
 
 // unreachable explains why no answer came.

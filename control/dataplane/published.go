@@ -29,49 +29,18 @@ type face struct {
 	proto uint8
 }
 
-// facesInOrder lists specific addresses before the unspecified ones, whose ports they take.
+// rank is 0 for specific addresses and 1 for the unspecified ones, whose ports those take: they come first and go last.
+func (f face) rank() int {
+	if f.addr.IsUnspecified() {
+		return 1
+	}
+	return 0
+}
+
 func facesInOrder[V any](all map[face]V) []face {
 	return slices.SortedFunc(stdmaps.Keys(all), func(a, b face) int {
-		if a.addr.IsUnspecified() != b.addr.IsUnspecified() {
-			if b.addr.IsUnspecified() {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.proto, b.proto))
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), a.addr.Compare(b.addr), cmp.Compare(a.proto, b.proto))
 	})
-}
-
-// run is ports in a row that lead to as many ports in a row of one target, with slots in a row.
-type run struct {
-	first, end uint32 // host ports, the end not included
-	target     netip.AddrPort
-	digest     uint64 // stands for what each of the slots was given for; 0: for nothing that is still there
-	slot       uint32 // of the first port
-}
-
-// part of a run: the ports from first on, before end.
-func (r run) part(first, end uint32) run {
-	by := first - r.first
-	r.target = netip.AddrPortFrom(r.target.Addr(), r.target.Port()+uint16(by))
-	r.slot, r.first, r.end = r.slot+by, first, end
-	return r
-}
-
-// continues reports whether r begins where the other ends, in every respect.
-func (r run) continues(before run) bool {
-	n := before.end - before.first
-	return r.first == before.end && r.slot == before.slot+n && r.digest == before.digest &&
-		r.target.Addr() == before.target.Addr() && uint32(r.target.Port()) == uint32(before.target.Port())+n
-}
-
-// appendRun adds a run behind the others, as a part of the last one if it can be.
-func appendRun(runs []run, r run) []run {
-	if last := len(runs) - 1; last >= 0 && r.continues(runs[last]) {
-		runs[last].end = r.end
-		return runs
-	}
-	return append(runs, r)
 }
 
 // load reads the map back unless what it holds is known.
@@ -99,8 +68,6 @@ func (p *published) load(s *slots) error {
 	p.have, p.known = have, true
 	return nil
 }
-
-func byPort(a, b run) int { return cmp.Compare(a.first, b.first) }
 
 // publishedPlan is what the map should hold.
 type publishedPlan struct {
@@ -212,29 +179,33 @@ func (q *facePlan) fresh(w run) error {
 // add writes what is new or different. From here on the map counts as unknown, until remove has come to its end.
 func (p *published) add(plan *publishedPlan, s *slots) error {
 	p.known = false
-	var chunk []maps.Entry[maps.PublishedKey, maps.PublishedPort]
+	var bySpecificity [2][]stretch
 	for _, f := range facesInOrder(plan.write) {
 		for _, r := range plan.write[f] {
-			for port := r.first; port < r.end; port++ {
-				one := r.part(port, port+1)
-				chunk = append(chunk, maps.Entry[maps.PublishedKey, maps.PublishedPort]{
-					Key:   f.key(port),
-					Value: maps.PublishedPort{Target: one.target, Slot: one.slot, Generation: s.generation(one.slot)},
-				})
-				if len(chunk) == chunkSize {
-					if err := p.table.Update(chunk); err != nil {
-						return err
-					}
-					chunk = chunk[:0]
-				}
-			}
+			bySpecificity[f.rank()] = append(bySpecificity[f.rank()], stretch{f, r})
 		}
 	}
-	return p.table.Update(chunk)
+	for _, stretches := range bySpecificity {
+		if err := inChunks(stretches, func(chunk []stretch) error { return p.write(chunk, s) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// chunkSize is how many ports are spelled out at a time.
-const chunkSize = 4096
+func (p *published) write(chunk []stretch, s *slots) error {
+	entries := make([]maps.Entry[maps.PublishedKey, maps.PublishedPort], 0, portsOf(chunk))
+	for _, c := range chunk {
+		for port := c.run.first; port < c.run.end; port++ {
+			one := c.run.part(port, port+1)
+			entries = append(entries, maps.Entry[maps.PublishedKey, maps.PublishedPort]{
+				Key:   c.face.key(port),
+				Value: maps.PublishedPort{Target: one.target, Slot: one.slot, Generation: s.generation(one.slot)},
+			})
+		}
+	}
+	return p.table.Update(entries)
+}
 
 func (f face) key(port uint32) maps.PublishedKey {
 	return maps.PublishedKey{Addr: netip.AddrPortFrom(f.addr, uint16(port)), Proto: f.proto}
@@ -242,32 +213,45 @@ func (f face) key(port uint32) maps.PublishedKey {
 
 // remove deletes what the map holds and should not.
 func (p *published) remove(plan *publishedPlan) error {
-	var chunk []maps.PublishedKey
-	for _, f := range slices.Backward(facesInOrder(p.have)) {
+	var bySpecificity [2][]stretch
+	for _, f := range facesInOrder(p.have) {
+		gone := &bySpecificity[f.rank()]
 		keep := plan.want[f]
 		for _, h := range p.have[f] {
-			for port := h.first; port < h.end; port++ {
-				for len(keep) > 0 && keep[0].end <= port {
+			for at := h.first; at < h.end; {
+				for len(keep) > 0 && keep[0].end <= at {
 					keep = keep[1:]
 				}
-				if len(keep) > 0 && keep[0].first <= port {
-					port = min(keep[0].end, h.end) - 1
-					continue
-				}
-				if chunk = append(chunk, f.key(port)); len(chunk) == chunkSize {
-					if err := p.table.Delete(chunk); err != nil {
-						return err
+				end := h.end
+				if len(keep) > 0 {
+					if keep[0].first <= at {
+						at = min(keep[0].end, h.end)
+						continue
 					}
-					chunk = chunk[:0]
+					end = min(end, keep[0].first)
 				}
+				*gone = append(*gone, stretch{f, h.part(at, end)})
+				at = end
 			}
 		}
 	}
-	if err := p.table.Delete(chunk); err != nil {
-		return err
+	for _, stretches := range slices.Backward(bySpecificity[:]) {
+		if err := inChunks(stretches, p.delete); err != nil {
+			return err
+		}
 	}
 	p.have, p.known = plan.next, true
 	return nil
+}
+
+func (p *published) delete(chunk []stretch) error {
+	keys := make([]maps.PublishedKey, 0, portsOf(chunk))
+	for _, c := range chunk {
+		for port := c.run.first; port < c.run.end; port++ {
+			keys = append(keys, c.face.key(port))
+		}
+	}
+	return p.table.Delete(keys)
 }
 
 // digested is the part of digests that ports have in common which are published together.

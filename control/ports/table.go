@@ -83,7 +83,7 @@ func (t *Table) Reserve(r Request) ([]Binding, error) {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(freedom(r.Specs[a]), freedom(r.Specs[b])) })
 	owner := &r.Owner
-	var done []Binding
+	done := make([]Binding, 0, len(bothFamilies)*len(r.Specs))
 	ends := make([][2]int, len(r.Specs)) // of each spec's part of done
 	last := t.Last()
 	for _, i := range order {
@@ -256,13 +256,15 @@ func (t *Table) Enter(owner string, bindings []Binding) error {
 }
 
 func (t *Table) enter(b Binding, owner *string) {
-	at := slices.IndexFunc(t.books[b.Protocol], func(book *book) bool { return book.addr == b.HostIP })
+	books := t.books[b.Protocol]
+	at := slices.IndexFunc(books, func(book *book) bool { return book.addr == b.HostIP })
 	if at < 0 {
-		at = len(t.books[b.Protocol])
-		t.books[b.Protocol] = append(t.books[b.Protocol], &book{addr: b.HostIP})
+		at = len(books)
+		books = append(books, &book{addr: b.HostIP})
+		t.books[b.Protocol] = books
 	}
 	for i := range b.Len() {
-		t.books[b.Protocol][at].take(b.HostPort+uint16(i), owner)
+		books[at].take(b.HostPort+uint16(i), owner)
 	}
 }
 
