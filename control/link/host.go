@@ -47,7 +47,11 @@ func (l *Links) host(ctx context.Context) (control.HostFacts, error) {
 		return facts, fmt.Errorf("list policy rules: %w", err)
 	}
 	facts.Routing = routingDigest(links, routes, rules) + seen
-	return facts, l.hostPorts(ctx, &facts)
+	if facts.RoutesBig6, err = routesBig6(); err != nil {
+		return facts, err
+	}
+	err = l.hostPorts(ctx, &facts)
+	return facts, err
 }
 
 // HostPorts implements control.Links.
@@ -61,9 +65,6 @@ func (l *Links) HostPorts(ctx context.Context, facts *control.HostFacts) error {
 func (l *Links) hostPorts(ctx context.Context, facts *control.HostFacts) (err error) {
 	if facts.PortRange, facts.ReservedPorts, err = l.portSettings(); err != nil {
 		return err
-	}
-	if facts.RoutesBig6, err = routesBig6(); err != nil {
-		return facts, err
 	}
 	facts.Bound, err = l.boundPorts(ctx, facts.PortRange)
 	return err
