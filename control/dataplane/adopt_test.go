@@ -11,6 +11,7 @@ import (
 
 	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/maps"
+	"github.com/vethway/vethway/test/behaviour"
 )
 
 // facts is the slot and generation of everything that has one.
@@ -90,6 +91,47 @@ func TestUnpublishEndsFlows(t *testing.T) {
 	f.sync(s)
 	if use, err := f.maps().PortUse.Get(maps.PortIndex(6, 8080)); err != nil || use != 0 {
 		t.Errorf("8080 is not published any more; use %d, %v", use, err)
+	}
+}
+
+// TestPartOfARangeEndsItsOwnFlows: ports that were published together are withdrawn by themselves, also after a start.
+func TestPartOfARangeEndsItsOwnFlows(t *testing.T) {
+	behaviour.Covers(t, "D21", behaviour.Both)
+	for name, restart := range map[string]bool{"running": false, "after a start": true} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			s := oneNetwork()
+			whole := published("0.0.0.0:9000", "172.30.1.2:100")
+			whole.More = 9999
+			s.Published = []control.DataplanePort{whole}
+			f.sync(s)
+			before := load(t, f.maps().Published)
+			if len(before) != 10000 {
+				t.Fatalf("%d ports", len(before))
+			}
+			if restart {
+				f.stop()
+				f.start()
+			}
+			// All but 9500 to 9599, of which 9550 leads elsewhere.
+			low, other, high := whole, published("0.0.0.0:9550", "172.30.1.2:7"), published("0.0.0.0:9600", "172.30.1.2:700")
+			low.More, high.More = 499, 9399
+			s.Published = []control.DataplanePort{high, low, other}
+			f.sync(s)
+			after := load(t, f.maps().Published)
+			if len(after) != 9901 || after[key("0.0.0.0:9550")].Target != addrPort("172.30.1.2:7") {
+				t.Errorf("%d ports, 9550 leads to %s", len(after), after[key("0.0.0.0:9550")].Target)
+			}
+			for k, was := range before {
+				gone := k.Addr.Port() >= 9500 && k.Addr.Port() < 9600
+				if live := f.generation(was.Slot) == was.Generation; live == gone {
+					t.Fatalf("%v: its flows live on: %v", k.Addr, live)
+				}
+				if !gone && after[k] != was {
+					t.Fatalf("%v: %+v, was %+v", k.Addr, after[k], was)
+				}
+			}
+		})
 	}
 }
 
@@ -215,17 +257,25 @@ func TestBadStateChangesNothing(t *testing.T) {
 	f.sync(oneNetwork())
 	before := f.facts()
 	for name, spoil := range map[string]func(*control.DataplaneState){
-		"unknown network":     func(s *control.DataplaneState) { s.Endpoints[0].Network = 9 },
-		"address twice":       func(s *control.DataplaneState) { s.Endpoints[1].Addrs = s.Endpoints[0].Addrs },
-		"interface twice":     func(s *control.DataplaneState) { s.Endpoints[1].HostIndex = 11 },
-		"port twice":          func(s *control.DataplaneState) { s.Published[1] = s.Published[0] },
-		"network twice":       func(s *control.DataplaneState) { s.Networks = append(s.Networks, s.Networks[0]) },
-		"network number":      func(s *control.DataplaneState) { s.Networks[0].ID = 1 << 16 },
-		"MAC address":         func(s *control.DataplaneState) { s.Endpoints[0].MAC = nil },
-		"bridge's MAC":        func(s *control.DataplaneState) { s.Networks[0].BridgeMAC = mac(1)[:5] },
-		"address not valid":   func(s *control.DataplaneState) { s.Endpoints[0].Addrs[0] = netip.Addr{} },
-		"target not valid":    func(s *control.DataplaneState) { s.Published[0].Target = netip.AddrPort{} },
-		"host IP not valid":   func(s *control.DataplaneState) { s.Published[0].HostIP = netip.Addr{} },
+		"unknown network":       func(s *control.DataplaneState) { s.Endpoints[0].Network = 9 },
+		"address twice":         func(s *control.DataplaneState) { s.Endpoints[1].Addrs = s.Endpoints[0].Addrs },
+		"interface twice":       func(s *control.DataplaneState) { s.Endpoints[1].HostIndex = 11 },
+		"port twice":            func(s *control.DataplaneState) { s.Published[1] = s.Published[0] },
+		"network twice":         func(s *control.DataplaneState) { s.Networks = append(s.Networks, s.Networks[0]) },
+		"network number":        func(s *control.DataplaneState) { s.Networks[0].ID = 1 << 16 },
+		"MAC address":           func(s *control.DataplaneState) { s.Endpoints[0].MAC = nil },
+		"bridge's MAC":          func(s *control.DataplaneState) { s.Networks[0].BridgeMAC = mac(1)[:5] },
+		"address not valid":     func(s *control.DataplaneState) { s.Endpoints[0].Addrs[0] = netip.Addr{} },
+		"target not valid":      func(s *control.DataplaneState) { s.Published[0].Target = netip.AddrPort{} },
+		"host IP not valid":     func(s *control.DataplaneState) { s.Published[0].HostIP = netip.Addr{} },
+		"ports beyond the last": func(s *control.DataplaneState) { s.Published[0].More = 65535 - 8079 },
+		"target's ports": func(s *control.DataplaneState) {
+			s.Published[0].Target, s.Published[0].More = addrPort("172.30.1.2:65535"), 1
+		},
+		"ports that overlap": func(s *control.DataplaneState) {
+			s.Published = append(s.Published, published("0.0.0.0:8079", "172.30.1.2:80"))
+			s.Published[2].More = 5
+		},
 		"v4-mapped addresses": func(s *control.DataplaneState) { s.Published[0].HostIP = addr("::ffff:192.0.2.2") },
 	} {
 		s := oneNetwork()

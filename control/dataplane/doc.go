@@ -17,6 +17,10 @@
 //	take:     generations[s]++   delete quotas[s]   incarnations[s] = digest   entry{s, generation}
 //	release:  generations[s]++   delete entry       delete quotas[s]           delete incarnations[s]
 //
+// Generations and incarnations are shared memory: to read or write one takes no system call. Ports in a row get slots in a row
+// where they are free, so that what the map of published ports holds can be remembered as runs: a port costs nothing but its
+// entry.
+//
 // The quota is the endpoint's own count of flows, which the programs keep: nobody inherits it.
 //
 // Whatever step a crash comes after, the next Sync sees either an entry whose slot, generation and digest agree, and

@@ -41,16 +41,30 @@ func drawState(t *rapid.T) *control.DataplaneState {
 			})
 		}
 	}
+	taken := make(map[vmaps.PublishedKey]bool)
 	for port := uint16(8000); port < 8006; port++ {
 		for _, host := range []string{"0.0.0.0", "::", "192.0.2.2"} {
 			if len(s.Endpoints) == 0 || !pick("published") {
 				continue
 			}
 			target := rapid.SampledFrom(s.Endpoints).Draw(t, "target").Addrs[0]
-			s.Published = append(s.Published, control.DataplanePort{
+			p := control.DataplanePort{
 				HostIP: addr(host), HostPort: port, Proto: rapid.SampledFrom([]uint8{6, 17, 132}).Draw(t, "proto"),
-				Target: netip.AddrPortFrom(target, 80), Incarnation: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "incarnation"),
-			})
+				More: rapid.SampledFrom([]uint16{0, 0, 1, 3}).Draw(t, "more"), Target: netip.AddrPortFrom(target, 80+port%2),
+				Incarnation: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "incarnation"),
+			}
+			p.More = min(p.More, 8005-port)
+			free := true
+			for _, one := range each(p) {
+				free = free && !taken[keyOf(one)]
+			}
+			if !free {
+				continue
+			}
+			for _, one := range each(p) {
+				taken[keyOf(one)] = true
+			}
+			s.Published = append(s.Published, p)
 		}
 	}
 	for index := 100; index < 103; index++ {
@@ -64,6 +78,21 @@ func drawState(t *rapid.T) *control.DataplaneState {
 		}
 	}
 	return s
+}
+
+// each spells published ports out, one by one.
+func each(p control.DataplanePort) []control.DataplanePort {
+	var out []control.DataplanePort
+	for i := range p.More + 1 {
+		one := p
+		one.HostPort, one.More, one.Target = p.HostPort+i, 0, netip.AddrPortFrom(p.Target.Addr(), p.Target.Port()+i)
+		out = append(out, one)
+	}
+	return out
+}
+
+func keyOf(p control.DataplanePort) vmaps.PublishedKey {
+	return vmaps.PublishedKey{Addr: netip.AddrPortFrom(p.HostIP, p.HostPort), Proto: p.Proto}
 }
 
 // world remembers who had which generation of which slot: nobody else may ever have it.
@@ -135,8 +164,12 @@ func (w *world) check(t *rapid.T, s *control.DataplaneState) {
 func (w *world) checkPublished(t *rapid.T, s *control.DataplaneState, who map[netip.Addr]string, own func(uint32, uint32, string)) {
 	published, want := load(w.f.t, w.f.maps().Published), make(map[vmaps.PublishedKey]bool)
 	ports := make(map[uint32]bool)
+	var ones []control.DataplanePort
 	for _, p := range s.Published {
-		k := vmaps.PublishedKey{Addr: netip.AddrPortFrom(p.HostIP, p.HostPort), Proto: p.Proto}
+		ones = append(ones, each(p)...)
+	}
+	for _, p := range ones {
+		k := keyOf(p)
 		want[k] = true
 		ports[vmaps.PortIndex(p.Proto, p.HostPort)] = true
 		v := published[k]
