@@ -140,7 +140,17 @@ func cell(v4, v6 string) string {
 
 func writeFailures(b *strings.Builder, target string, cases []Result) {
 	var lines []string
+	failed := map[string]bool{}
 	for _, c := range cases {
+		if c.Target == target && c.Result == Fail {
+			failed[c.ID+c.Family+c.Case] = true
+		}
+	}
+	for _, c := range cases {
+		// What fails by eth0 need not be told of every other way.
+		if base := withoutWay(c.Case); base != c.Case && failed[c.ID+c.Family+base] {
+			continue
+		}
 		if c.Target == target && c.Result == Fail {
 			lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |\n", c.ID, c.Case, c.Family, cellText(c.Note)))
 		}

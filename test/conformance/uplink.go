@@ -32,11 +32,22 @@ type way struct {
 	mac          net.HardwareAddr // the host's; nil: frames have no header
 }
 
+// ways lists them.
+func ways() []string { return []string{byTun, byAddress, bySecond} }
+
+// withoutWay is the name of the case that one of uplinkCases asks again.
+func withoutWay(name string) string {
+	for _, w := range ways() {
+		name = strings.TrimSuffix(name, ", "+w)
+	}
+	return name
+}
+
 // uplinkCases asks again by the other ways what is asked by eth0, where packets alone say the answer.
 func uplinkCases() []Case {
 	base := slices.Concat(mappingCases(), filteringCases(), hairpinCases(), fragmentCases(), handshakeCases(), icmpErrorCases(), headerCases(), leakCases())
 	var all []Case
-	for _, uplink := range []string{byTun, byAddress, bySecond} {
+	for _, uplink := range ways() {
 		for _, c := range base {
 			if c.Lab != (LabConfig{}) || strings.HasPrefix(c.Name, "sockets") {
 				continue

@@ -75,32 +75,42 @@ func run(ctx context.Context, total time.Duration, only string, packages []strin
 	return errors.Join(errs...)
 }
 
-// list asks the go command for all targets.
+// list finds all targets. It reads the sources: the go command's own list takes
+// building every test there is.
 func list(ctx context.Context, packages []string) ([]target, error) {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-list", "^Fuzz"}, packages...)...)
+	const format = `{{$p := .}}{{range .TestGoFiles}}{{$p.ImportPath}} {{$p.Dir}}/{{.}}
+{{end}}{{range .XTestGoFiles}}{{$p.ImportPath}} {{$p.Dir}}/{{.}}
+{{end}}`
+	cmd := exec.CommandContext(ctx, "go", append([]string{"list", "-f", format}, packages...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("list the targets: %w", err)
+		return nil, fmt.Errorf("list the packages: %w", err)
 	}
-	return parseList(string(out)), nil
+	var all []target
+	for line := range strings.Lines(string(out)) {
+		pkg, file, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("list the targets: %w", err)
+		}
+		for _, name := range names(string(source)) {
+			all = append(all, target{pkg: pkg, name: name})
+		}
+	}
+	return all, nil
 }
 
-// parseList reads names, after which comes the package that they are in.
-func parseList(text string) []target {
-	var all, names []target
-	for line := range strings.Lines(text) {
-		fields := strings.Fields(line)
-		switch {
-		case len(fields) == 1 && strings.HasPrefix(fields[0], "Fuzz"):
-			names = append(names, target{name: fields[0]})
-		case len(fields) > 1 && fields[0] == "ok":
-			for _, t := range names {
-				t.pkg = fields[1]
-				all = append(all, t)
-			}
-			names = nil
-		}
+var declaration = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+
+// names are the targets that a source file declares.
+func names(source string) []string {
+	var all []string
+	for _, m := range declaration.FindAllStringSubmatch(source, -1) {
+		all = append(all, m[1])
 	}
 	return all
 }

@@ -8,19 +8,18 @@ import (
 	"testing"
 )
 
-func TestParseList(t *testing.T) {
-	got := parseList("ok  \tm/none\t0.1s\nFuzzA\nFuzzB\nok  \tm/a\t0.1s\nno test files\n?   \tm/b\t[no test files]\nFuzzC\nok  \tm/c\t(cached)\n")
-	if want := "[m/a FuzzA m/a FuzzB m/c FuzzC]"; fmt.Sprint(names(got)) != want {
-		t.Errorf("got %v, want %s", names(got), want)
+func TestNames(t *testing.T) {
+	got := names("package a\n\nfunc FuzzA(f *testing.F) {\n\tx()\n}\nfunc (t T) FuzzNot(f *testing.F) {}\nfunc fuzzNot() {}\nfunc FuzzB1(f *testing.F) { y() }\n")
+	if want := "[FuzzA FuzzB1]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
 	}
 }
 
-func names(all []target) []string {
-	var s []string
-	for _, t := range all {
-		s = append(s, t.pkg+" "+t.name)
+func TestList(t *testing.T) {
+	got, err := list(t.Context(), []string{"../../../control/ports", "../../../bpf"})
+	if err != nil || len(got) != 1 || got[0].name != "FuzzParse" || !strings.HasSuffix(got[0].pkg, "/control/ports") {
+		t.Errorf("got %+v, %v", got, err)
 	}
-	return s
 }
 
 // What a target says about its progress is shown now and then, everything else at once.
