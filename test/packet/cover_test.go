@@ -29,8 +29,7 @@ const (
 type coverage struct {
 	blocks  map[string][]int // by program: its marks
 	dropped int              // blocks without a register to spare
-	next    int
-	size    int // of the marks given, before they wrap around
+	next    int              // the mark to give next; beyond coverMax they are used again
 }
 
 // instrument puts marks into the packet programs of a collection.

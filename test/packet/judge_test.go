@@ -21,14 +21,6 @@ import (
 // container or an uplink.
 type place struct{ prog, from string }
 
-func allPlaces() []place {
-	all := []place{{"from uplink", "eth0"}, {"from uplink", "eth1"}, {"to uplink", "eth0"}, {"to bridge", "eth0"}, {"to bridge", "d1"}}
-	for _, c := range []string{"c1", "c2", "d1", "i1", "p1", "f1", "q1"} {
-		all = append(all, place{"from container", c}, place{"to uplink", c})
-	}
-	return all
-}
-
 func (w *world) at(p place) (*ebpf.Program, skBuff) {
 	from := uint32(0)
 	if c := w.containers[p.from]; c != nil {
@@ -65,7 +57,7 @@ func (w *world) at(p place) (*ebpf.Program, skBuff) {
 // judged have one nevertheless, which nobody is shown.
 func (p place) bare() bool { return p.prog == "from tun" || p.prog == "to tun" }
 
-// run sends a frame through the program of a place.
+// runAt sends a frame through the program of a place.
 func (w *world) runAt(p place, frame []byte, ctx skBuff) (result, error) {
 	prog, at := w.at(p)
 	ctx.Ifindex, ctx.IngressIfindex = at.Ifindex, at.IngressIfindex
