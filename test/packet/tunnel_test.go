@@ -123,3 +123,24 @@ func TestTunnelNot(t *testing.T) {
 		f.run(t, "the host's own", step{prog: f.ToTun, in: hosts, ctx: at, verdict: next})
 	})
 }
+
+// A fragment that comes before the first one takes the detour, which has Ethernet headers.
+func TestTunnelDetour(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "N10")
+		check(t, f.Settings.Put(uint32(0), bpf.VethwaySettingsValue{Detour: f.uplinks["eth1"].ifindex, DetourMac: detourMAC}))
+		defer func() { check(t, f.Settings.Put(uint32(0), bpf.VethwaySettingsValue{})) }()
+		emptyMap(t, f.Fragments)
+		p := packet{src: f.pick(tunnelRemote4, tunnelRemote6), dst: f.hostAddr("tun0"), ttl: 60, id: 9, proto: udp, sport: 40000, dport: 8080, payload: make([]byte, 64)}
+		etherType := map[bool]uint16{false: etherIPv4, true: etherIPv6}[f.six]
+		for _, c := range []struct {
+			name   string
+			offset uint16
+			more   bool
+		}{{"the last one", 64, false}, {"the first one", 0, true}} {
+			in := f.tunnelled(t, f.fragment(p, c.offset, c.more))
+			want := append(ethernet(detourMAC, mac{}, etherType), in.bytes()...)
+			f.run(t, c.name, step{prog: f.FromTun, in: in, ctx: f.atUplink("tun0"), verdict: redirect, rawOut: want})
+		}
+	})
+}
