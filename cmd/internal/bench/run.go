@@ -37,6 +37,8 @@ type runOptions struct {
 	out         string
 	verbose     bool
 	size        string
+	programs    bool
+	iperf       bool
 	partial     bool // flags name what is measured: most goals are not
 	proxy       string
 }
@@ -50,7 +52,7 @@ func newRunCommand(std *streams.Streams) *cobra.Command {
 		Long: `Build the targets, send traffic through them in turn and report.
 
 Without flags a selection of scenarios and workloads is measured that says most of
-what there is to say, in about half an hour. --scenario, --workload, --family and
+what there is to say, in about three quarters of an hour. --scenario, --workload, --family and
 --cpus measure what they name instead, every combination of it; --series draws the
 curves that it names: ports, flows, containers or rules from one to thousands.`,
 		Example: `  vethway-bench run --quick
@@ -65,6 +67,8 @@ curves that it names: ports, flows, containers or rules from one to thousands.`,
 	flags.StringSliceVar(&o.scenarios, "scenario", nil, "scenarios to measure, with all `list`-marked workloads unless some are named")
 	flags.StringSliceVar(&o.workloads, "workload", nil, "workloads to measure, in all `list`-marked scenarios unless some are named")
 	flags.StringSliceVar(&o.series, "series", nil, "series to measure: ports, flows, containers, rules, or none")
+	flags.BoolVar(&o.programs, "programs", false, "time the BPF programs by themselves")
+	flags.BoolVar(&o.iperf, "iperf3", false, "have iperf3 measure single streams to published ports too, as a cross-check (default unless --quick)")
 	flags.StringSliceVar(&o.targets, "target", nil, "targets to compare (default those that `list` marks)")
 	flags.IntSliceVar(&o.families, "family", []int{4}, "address families: 4, 6")
 	flags.IntSliceVar(&o.cpus, "cpus", []int{1}, "CPUs that client and server get together: 1 is the cost of the way, 2 what a user sees")
@@ -148,12 +152,12 @@ func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	blocks := o.preset(cmd)
 	plan := run.Plan{Rounds: o.rounds, Sample: o.sample, Warmup: o.warmup}
 	byName := cmd.Flags().Changed("series") && !slices.Equal(o.series, []string{"none"})
-	o.partial = named(cmd) || byName
+	o.partial = named(cmd) || byName || o.programs
 	var err error
 	switch {
 	case named(cmd):
 		plan.Cells, err = o.chosen()
-	case !byName:
+	case !o.partial:
 		plan.Cells, err = cells(blocks, runtime.NumCPU())
 	}
 	if err != nil {
@@ -165,6 +169,8 @@ func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	if len(o.targets) == 0 && !named(cmd) {
 		plan.Targets = presetTargets()
 	}
+	plan.CrossCheck = o.iperf || !o.partial && !o.quick
+	plan.Programs = !o.partial || o.programs
 	plan.Series, err = o.planSeries(cmd)
 	return plan, err
 }

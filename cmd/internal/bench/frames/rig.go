@@ -160,7 +160,7 @@ type Sample struct {
 
 // Run sends for as long as it is told to, and counts after the warm-up.
 func (r *Rig) Run(ctx context.Context, warmup, duration time.Duration) (s Sample, err error) {
-	err = r.onCPU(func() error {
+	err = onCPU(r.cfg.Client, r.cfg.CPU, func() error {
 		if err := r.sendFor(ctx, warmup); err != nil {
 			return err
 		}
@@ -194,7 +194,7 @@ func (r *Rig) Send(ctx context.Context, frames int) (arrived uint64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	err = r.onCPU(func() error {
+	err = onCPU(r.cfg.Client, r.cfg.CPU, func() error {
 		for frames > 0 && ctx.Err() == nil {
 			n := min(frames, chunk)
 			if err := r.send(n); err != nil {
@@ -236,18 +236,18 @@ func (r *Rig) read() (sent, arrived uint64, err error) {
 	return sent, arrived, err
 }
 
-// onCPU runs f in the client's namespace on the CPU of the rig.
-func (r *Rig) onCPU(f func() error) error {
-	return r.cfg.Client.Do(func() (err error) {
+// onCPU runs f in a namespace on one CPU.
+func onCPU(ns *netlab.Namespace, cpu int, f func() error) error {
+	return ns.Do(func() (err error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		var before, only unix.CPUSet
 		if err := unix.SchedGetaffinity(0, &before); err != nil {
 			return fmt.Errorf("ask for the CPUs of this thread: %w", err)
 		}
-		only.Set(r.cfg.CPU)
+		only.Set(cpu)
 		if err := unix.SchedSetaffinity(0, &only); err != nil {
-			return fmt.Errorf("pin thread to CPU %d: %w", r.cfg.CPU, err)
+			return fmt.Errorf("pin thread to CPU %d: %w", cpu, err)
 		}
 		defer func() { err = errors.Join(err, unix.SchedSetaffinity(0, &before)) }()
 		return f()

@@ -28,6 +28,7 @@ type way struct {
 	link     netlab.Link
 	src, dst net.HardwareAddr
 	source   netip.Addr
+	port     uint16 // that the real datagram came from
 }
 
 // explore sends a real datagram and looks which frame it becomes.
@@ -79,17 +80,17 @@ func explore(ctx context.Context, client *netlab.Namespace, dial netip.AddrPort)
 }
 
 func sniff(ctx context.Context, socket *netlab.PacketSocket, l netlab.Link, dial netip.AddrPort) (way, error) {
-	var source netip.Addr
+	var source netip.AddrPort
 	frame, err := socket.Sniff(ctx, func(f netlab.Frame) bool {
 		ip, ok := f.IP()
-		source = ip.Src.Addr()
+		source = ip.Src
 		return ok && f.Outgoing && ip.Proto == netlab.ProtoUDP && ip.Dst == dial
 	})
 	if err != nil {
 		return way{}, err
 	}
 	return way{
-		link: l, source: source, dst: bytes.Clone(frame.Data[:6]), src: bytes.Clone(frame.Data[6:12]),
+		link: l, source: source.Addr(), port: source.Port(), dst: bytes.Clone(frame.Data[:6]), src: bytes.Clone(frame.Data[6:12]),
 	}, nil
 }
 

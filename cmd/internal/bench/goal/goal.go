@@ -5,6 +5,7 @@ package goal
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/vethway/vethway/cmd/internal/bench/report"
 	"github.com/vethway/vethway/cmd/internal/bench/stats"
@@ -31,6 +32,8 @@ type line struct {
 	figure figure
 	want   float64
 	atMost bool
+	// note is what a reader has to know of a figure that misses it.
+	note string
 }
 
 // cell is what a result measures.
@@ -84,8 +87,11 @@ func (l line) judge(results []report.Result) report.Goal {
 		g.State = report.Unmeasured
 	} else if l.atMost && g.Value > l.want || !l.atMost && g.Value < l.want {
 		g.State = report.Missed
-		if reached(g) && g.Note == "" {
+		if g.Note == "" && reached(g) {
 			g.Note = "within the spread"
+		}
+		if l.note != "" {
+			g.Note = strings.TrimPrefix(g.Note+"; "+l.note, "; ")
 		}
 	}
 	return g

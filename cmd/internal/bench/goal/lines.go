@@ -58,10 +58,12 @@ func nft() []line {
 
 // bare is how near it comes to the limit of the machine.
 func bare() []line {
-	return block("one CPU, part of what a bare veth carries", direct, 1,
+	lines := block("one CPU, part of what a bare veth carries", direct, 1,
 		wanted{"published", "stream-in", 0.96}, wanted{"published", "stream-out", 0.96}, wanted{"published", "rr", 0.97},
 		wanted{"published", "crr", 0.93}, wanted{"published", "udp", 0.95}, wanted{"published", "limit", 0.95},
 	)
+	lines[len(lines)-1].note = "generated frames: what client and receiver cost is in neither figure"
+	return lines
 }
 
 // unpinned is what a user sees who tunes nothing.

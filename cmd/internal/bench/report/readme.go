@@ -59,6 +59,10 @@ func (r *Report) Markdown(baseline string) string {
 	fmt.Fprintf(&b, "| scenario | workload | %s | %s |\n", "family, CPUs", strings.Join(targets, " | "))
 	fmt.Fprintf(&b, "|---|---|---|%s\n", strings.Repeat("---:|", len(targets)))
 	for _, row := range rows {
+		// Curves, and times by themselves, are no lines of a table of ratios.
+		if row.head.Axis != "" || row.head.LowerIsBetter {
+			continue
+		}
 		fmt.Fprintf(&b, "| %s | %s | %s, %d |", row.head.Scenario, row.head.what(), family(row.head.Family), row.head.CPUs)
 		for _, name := range targets {
 			fmt.Fprintf(&b, " %s |", markdownCell(row.results[name], baseline))

@@ -194,6 +194,9 @@ func TestCPUShare(t *testing.T) {
 
 func TestUpdate(t *testing.T) {
 	r := example()
+	r.Results = append(r.Results,
+		Result{Scenario: "published", Workload: "crr", Family: 4, CPUs: 1, Axis: "ports", X: 100, Target: "iptables", Median: 5},
+		Result{Scenario: "c2c", Workload: "program", Family: 4, CPUs: 1, Target: "vethway", Median: 60, LowerIsBetter: true})
 	table := r.Markdown("iptables")
 	const wantTable = `| scenario | workload | family, CPUs | iptables | vethway |
 |---|---|---|---:|---:|

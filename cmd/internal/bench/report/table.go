@@ -61,7 +61,7 @@ func (r *Report) WriteText(w io.Writer, baseline string) error {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\nMedians of %d rounds, and the median of the ratios to %s within the rounds.\n%s\n%s",
-		r.Machine.Settings.Rounds, baseline, r.Machine, r.proofs())
+		r.Machine.Settings.Rounds, baseline, r.Machine, r.proofs()+r.checks())
 	if err != nil {
 		return fmt.Errorf("print report: %w", err)
 	}
@@ -141,6 +141,18 @@ func (m Machine) String() string {
 		kind = ", virtual"
 	}
 	return fmt.Sprintf("Linux %s, %s, %d cores%s, %s.", m.Kernel, m.CPU, m.Cores, kind, m.Time)
+}
+
+// checks says how far another program's figures are from ours.
+func (r *Report) checks() string {
+	var b strings.Builder
+	for _, c := range r.CrossChecks {
+		if c.Ratio.Rounds > 0 {
+			fmt.Fprintf(&b, "%s %s %s on %d CPUs, %s: %s measures %.2f (%.2f to %.2f) of our figure\n",
+				c.Scenario, c.Workload, family(c.Family), c.CPUs, c.Target, c.By, c.Ratio.Median, c.Ratio.Min, c.Ratio.Max)
+		}
+	}
+	return b.String()
 }
 
 func (r *Report) proofs() string {

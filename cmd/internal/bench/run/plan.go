@@ -23,6 +23,8 @@ type Plan struct {
 	Rounds int
 	Sample time.Duration
 	Warmup time.Duration
+	// Programs has the BPF programs timed by themselves.
+	Programs bool
 	// CrossCheck has iperf3 measure the streams too, if it is installed.
 	CrossCheck bool
 }
@@ -68,7 +70,7 @@ func Cross(scenarios []target.Scenario, workloads []workload.Workload, families 
 
 func (p Plan) validate() error {
 	switch {
-	case len(p.Cells) == 0 && len(p.Series) == 0, len(p.Targets) == 0:
+	case len(p.Cells) == 0 && len(p.Series) == 0 && !p.Programs, len(p.Targets) == 0:
 		return errors.New("plan a benchmark: nothing to measure")
 	case p.Rounds < 1:
 		return fmt.Errorf("plan a benchmark: %d rounds: at least one is needed", p.Rounds)
@@ -100,12 +102,25 @@ func (p Plan) Duration() time.Duration {
 	for _, s := range p.Series {
 		all += s.duration(each)
 	}
+	if p.CrossCheck {
+		for _, c := range p.Cells {
+			if checkable(c) {
+				all += time.Duration(checkPairs*len(p.Targets)) * (p.Sample + 2*time.Second)
+			}
+		}
+	}
 	return all
 }
 
 // steps is how many comparisons there are.
 func (p Plan) steps() int {
 	n := len(p.Cells)
+	if p.Programs {
+		n++
+	}
+	if p.CrossCheck {
+		n++
+	}
 	for _, s := range p.Series {
 		n += len(s.Points) * s.steps()
 	}

@@ -71,7 +71,7 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 
 // compare measures the cells of the plan on targets that stand from the first to the last.
 func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
-	if len(r.Plan.Cells) == 0 {
+	if len(r.Plan.Cells) == 0 && !r.Plan.Programs {
 		return nil
 	}
 	if r.sites, err = r.build(ctx, r.Plan.Targets, r.Options); err != nil {
@@ -85,6 +85,21 @@ func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
 		}
 		errs = append(errs, err)
 		rep.Results = append(rep.Results, results...)
+	}
+	if r.Plan.CrossCheck {
+		r.steps.next()
+		checks, err := r.crossCheck(ctx, r.sites)
+		if ctx.Err() != nil {
+			return nil
+		}
+		rep.CrossChecks, errs = checks, append(errs, err)
+	}
+	if r.Plan.Programs {
+		results, err := r.programs(ctx, r.sites)
+		if ctx.Err() != nil {
+			return nil
+		}
+		rep.Results, errs = append(rep.Results, results...), append(errs, err)
 	}
 	rep.Machine.Targets, err = r.describe(ctx)
 	rep.Machine.Differences = machine.Differences(rep.Machine.Targets)

@@ -179,6 +179,8 @@ type Maker struct {
 	Extra bool
 	// Proxied targets run the program that Options.Proxy names.
 	Proxied bool
+	// Programs says that the target is made of BPF programs, which can be timed by themselves.
+	Programs bool
 	// Make builds the site. A site that it could not finish it has taken down. It returns ErrUnavailable for what
 	// cannot be had here.
 	Make func(ctx context.Context, o Options) (Site, error)
@@ -188,7 +190,7 @@ type Maker struct {
 func All() []Maker {
 	return []Maker{
 		{
-			Name: "vethway", About: "vethway: the vethwayd beside this program, or in PATH",
+			Name: "vethway", About: "vethway: the vethwayd beside this program, or in PATH", Programs: true,
 			Make: rival("vethway", translates, vethway),
 		},
 		{

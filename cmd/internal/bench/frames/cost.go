@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package frames
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/vethway/vethway/test/netlab"
+)
+
+const (
+	tcRedirect = 7
+
+	// struct __sk_buff, of which a test run takes the interface.
+	skbLength, skbInterface = 192, 40
+	skbData, skbDataEnd     = 76, 80
+)
+
+// Stopwatch times the program that a flow's packets meet first, on a packet of a flow that it knows.
+//
+// A test run repeats the program on one packet, which the first run rewrites: what the second would measure is another
+// packet. So a program of our own writes the head anew each time and calls the one that is measured; what that takes is
+// known from a run without the call.
+type Stopwatch struct {
+	cfg     Config
+	at      *netlab.Namespace
+	device  int
+	packet  []byte
+	restore *ebpf.Program
+	calls   *ebpf.Map
+	program *ebpf.Program
+	closers []func() error
+}
+
+// NewStopwatch finds the program at the other end of the client's veth, and makes the flow with a real datagram.
+func NewStopwatch(ctx context.Context, cfg Config) (_ *Stopwatch, err error) {
+	s := &Stopwatch{cfg: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("prepare to time a program: %w", err), s.Close())
+		}
+	}()
+	w, err := explore(ctx, cfg.Client, cfg.Dial)
+	if err != nil {
+		return nil, err
+	}
+	from := netip.AddrPortFrom(w.source, w.port)
+	s.packet = netlab.IPFrame(w.dst, w.src, netlab.UDPPacket(from, cfg.Dial, make([]byte, payload)))
+	var name string
+	if s.at, name, err = w.otherEnd(cfg.Others); err != nil {
+		return nil, err
+	}
+	l, err := s.at.Link(name)
+	if err != nil {
+		return nil, err
+	}
+	s.device = l.Index
+	if err := s.at.Do(s.find); err != nil {
+		return nil, err
+	}
+	return s, s.prepare()
+}
+
+// find takes the first program of the device's tc ingress.
+func (s *Stopwatch) find() error {
+	attached, err := link.QueryPrograms(link.QueryOptions{Target: s.device, Attach: ebpf.AttachTCXIngress})
+	if err != nil {
+		return fmt.Errorf("ask for the programs of a device: %w", err)
+	}
+	if len(attached.Programs) == 0 {
+		return errors.New("the device has no program at tcx ingress")
+	}
+	if s.program, err = ebpf.NewProgramFromID(attached.Programs[0].ID); err != nil {
+		return fmt.Errorf("open a program: %w", err)
+	}
+	s.closers = append(s.closers, s.program.Close)
+	return nil
+}
+
+func (s *Stopwatch) prepare() error {
+	var err error
+	s.calls, err = ebpf.NewMap(&ebpf.MapSpec{Name: "bench_calls", Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return fmt.Errorf("make the table of calls: %w", err)
+	}
+	s.closers = append(s.closers, s.calls.Close)
+	table, err := heads([][]byte{s.packet})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, table.Close)
+	// The two must be of one kind to call each other, and the kernel does not tell which kind that is.
+	for _, kind := range []ebpf.AttachType{ebpf.AttachNone, ebpf.AttachTCXIngress} {
+		if s.restore, err = restorer(kind, table, s.calls); err != nil {
+			return err
+		}
+		s.closers = append(s.closers, s.restore.Close)
+		if err = s.calls.Put(uint32(0), s.program); err == nil {
+			return s.calls.Delete(uint32(0))
+		}
+	}
+	return fmt.Errorf("call the program from one of our own: %w", err)
+}
+
+// restorer writes the packet's head anew and calls what is in the table, or passes if that is nothing.
+func restorer(kind ebpf.AttachType, table, calls *ebpf.Map) (*ebpf.Program, error) {
+	code := asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -4),
+		asm.LoadMapPtr(asm.R1, table.FD()),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "pass"),
+		asm.LoadMem(asm.R2, asm.R6, skbData, asm.Word),
+		asm.LoadMem(asm.R3, asm.R6, skbDataEnd, asm.Word),
+		asm.Mov.Reg(asm.R4, asm.R2), asm.Add.Imm(asm.R4, headLength),
+		asm.JGT.Reg(asm.R4, asm.R3, "pass"),
+	}
+	for offset := int16(0); offset < headLength; offset += word {
+		code = append(code, asm.LoadMem(asm.R1, asm.R0, offset, asm.DWord), asm.StoreMem(asm.R2, offset, asm.R1, asm.DWord))
+	}
+	code = append(code,
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.LoadMapPtr(asm.R2, calls.FD()),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.FnTailCall.Call(),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("pass"),
+		asm.Return(),
+	)
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "bench_restore", Type: ebpf.SchedCLS, AttachType: kind, Instructions: code, License: licence,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load the program that restores a packet: %w", err)
+	}
+	return program, nil
+}
+
+// Time is what one run of the program takes: the mean of so many, in CPU time.
+func (s *Stopwatch) Time(runs int) (took time.Duration, err error) {
+	err = onCPU(s.at, s.cfg.CPU, func() error {
+		empty, _, err := s.run(runs)
+		if err != nil {
+			return err
+		}
+		if err := s.calls.Put(uint32(0), s.program); err != nil {
+			return fmt.Errorf("put the program into the table of calls: %w", err)
+		}
+		full, verdict, err := s.run(runs)
+		if err := errors.Join(err, s.calls.Delete(uint32(0))); err != nil {
+			return err
+		}
+		if verdict != tcRedirect {
+			return fmt.Errorf("the verdict is %d instead of a redirect: the packet did not take the short way", verdict)
+		}
+		took = (full - empty) / time.Duration(runs)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("time a program: %w", err)
+	}
+	return took, nil
+}
+
+func (s *Stopwatch) run(runs int) (time.Duration, uint32, error) {
+	skb := make([]byte, skbLength)
+	binary.LittleEndian.PutUint32(skb[skbInterface:], uint32(s.device))
+	began := threadTime()
+	verdict, err := s.restore.Run(&ebpf.RunOptions{Data: s.packet, Context: skb, Repeat: uint32(runs)})
+	return threadTime() - began, verdict, err
+}
+
+// Close lets go of the programs; the one that was measured stays where it is.
+func (s *Stopwatch) Close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
