@@ -81,25 +81,39 @@ func cells(blocks []block, cpus int) ([]run.Cell, error) {
 			return nil, err
 		}
 		for _, c := range run.Cross([]target.Scenario{b.scenario}, workloads, []rivals.Family{b.family}, []int{b.cpus}) {
-			if !isLocal(b.scenario) {
-				c.Without = []string{dockerProxy}
-			}
+			c.Without = without(c)
 			list = append(list, c)
 		}
 	}
 	return list, nil
 }
 
-// dockerProxy takes part in presets where Docker's users meet it: on the way from the host itself and back to it.
-const dockerProxy = "docker-proxy"
+// Targets that take part in few cells of presets. docker-proxy is measured where Docker's users meet it: on the way from the
+// host itself and back to it. BIG TCP makes no difference but to streams.
+const (
+	dockerProxy = "docker-proxy"
+	ownBig      = "vethway-bigtcp"
+	dockersBig  = "iptables-bigtcp"
+)
 
-func isLocal(s target.Scenario) bool {
-	return s == target.Host || s == target.Loopback || s == target.Hairpin
+func without(c run.Cell) []string {
+	var absent []string
+	if c.Scenario != target.Host && c.Scenario != target.Loopback && c.Scenario != target.Hairpin {
+		absent = append(absent, dockerProxy)
+	}
+	streams, _ := c.Workload.Streams()
+	remote := c.Scenario == target.Published || c.Scenario == target.ContainerToContainer
+	if streams != 1 || !remote || c.Family != rivals.IPv4 || c.CPUs != 1 {
+		absent = append(absent, ownBig, dockersBig)
+	}
+	return absent
 }
 
-// presetTargets are those that are not extra, and docker-proxy.
+// presetTargets are those that are not extra, and these.
 func presetTargets() []target.Maker {
-	return slices.DeleteFunc(target.All(), func(m target.Maker) bool { return m.Extra && m.Name != dockerProxy })
+	return slices.DeleteFunc(target.All(), func(m target.Maker) bool {
+		return m.Extra && !slices.Contains([]string{dockerProxy, ownBig, dockersBig}, m.Name)
+	})
 }
 
 // preset fills in what --quick and --full stand for; a flag given by hand wins.

@@ -15,7 +15,7 @@ const (
 func lines() []line {
 	var all []line
 	for _, block := range [][]line{
-		pinned(), nft(), bare(), unpinned(), local(), ports(), publishing(), flows(), programs(),
+		pinned(), nft(), bare(), unpinned(), local(), large(), ports(), publishing(), flows(), programs(),
 	} {
 		all = append(all, block...)
 	}
@@ -86,6 +86,20 @@ func local() []line {
 		wanted{"host", "stream-in", 5}, wanted{"host", "rr", 3}, wanted{"host", "crr", 3})
 	return append(lines, block("host to published port, equal to routing without NAT", routing, 1,
 		wanted{"host", "stream-in", even}, wanted{"host", "rr", even}, wanted{"host", "crr", even})...)
+}
+
+// large is packets of 192 KB where the kernel has them.
+func large() []line {
+	list := []wanted{{"published", "stream-in", 2.4}, {"published", "stream-out", 2.4}, {"c2c", "stream-in", 2.4}}
+	lines := block("streams with BIG TCP, times Docker as it comes", iptables, 1, list...)
+	for i := range list {
+		list[i].want = 1.3
+	}
+	lines = append(lines, block("streams with BIG TCP, times Docker's rules with BIG TCP", "iptables-bigtcp", 1, list...)...)
+	for i := range lines {
+		lines[i].who = "vethway-bigtcp"
+	}
+	return lines
 }
 
 // ports is what published ports cost those who use one of them.
