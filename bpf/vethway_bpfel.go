@@ -374,6 +374,7 @@ const (
 	VethwayMapQuotas           = "quotas"
 	VethwayMapSettings         = "settings"
 	VethwayMapSockets          = "sockets"
+	VethwayMapTries            = "tries"
 	VethwayMapUplinks          = "uplinks"
 	VethwayMapVeths            = "veths"
 	VethwayProgVwAnswer        = "vw_answer"
@@ -511,6 +512,7 @@ type VethwayMapSpecs struct {
 	Quotas      *ebpf.MapSpec `ebpf:"quotas"`
 	Settings    *ebpf.MapSpec `ebpf:"settings"`
 	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
+	Tries       *ebpf.MapSpec `ebpf:"tries"`
 	Uplinks     *ebpf.MapSpec `ebpf:"uplinks"`
 	Veths       *ebpf.MapSpec `ebpf:"veths"`
 }
@@ -568,6 +570,7 @@ type VethwayMaps struct {
 	Quotas      *ebpf.Map `ebpf:"quotas"`
 	Settings    *ebpf.Map `ebpf:"settings"`
 	Sockets     *ebpf.Map `ebpf:"sockets"`
+	Tries       *ebpf.Map `ebpf:"tries"`
 	Uplinks     *ebpf.Map `ebpf:"uplinks"`
 	Veths       *ebpf.Map `ebpf:"veths"`
 }
@@ -593,6 +596,7 @@ func (m *VethwayMaps) Close() error {
 		m.Quotas,
 		m.Settings,
 		m.Sockets,
+		m.Tries,
 		m.Uplinks,
 		m.Veths,
 	)

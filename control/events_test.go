@@ -164,6 +164,7 @@ func TestFlowStats(t *testing.T) {
 			{Addrs: at("c1", "db"), Network: 2, Flows: 2},
 		},
 		Pools: []control.PoolUse{{Addr: netip.MustParseAddr("192.0.2.2"), Proto: "udp", Ports: 64, Size: 256}},
+		Tries: []control.PortTries{{Tries: "3-4", Sessions: 7}},
 	})
 	got, err := w.engine.FlowStats(context.Background())
 	if err != nil {
@@ -176,6 +177,7 @@ func TestFlowStats(t *testing.T) {
 			{Container: "c2", Network: "web", Flows: 5, Limit: 10, Refused: 3},
 		},
 		Addresses: []api.AddressPorts{{Address: netip.MustParseAddr("192.0.2.2"), Protocol: "udp", Ports: 64, Size: 256, Percent: 25}},
+		Tries:     []api.PortTries{{Tries: "3-4", Sessions: 7}},
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

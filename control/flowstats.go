@@ -17,6 +17,13 @@ type FlowStats struct {
 	Bindings  TableUse
 	Endpoints []EndpointUse
 	Pools     []PoolUse
+	Tries     []PortTries
+}
+
+// PortTries is how many sessions found a source port with so many tries.
+type PortTries struct {
+	Tries    string // "1", "3-4"; "failed": none was free
+	Sessions uint64
 }
 
 // TableUse is how full a table is.
@@ -47,7 +54,7 @@ func (e *Engine) FlowStats(ctx context.Context) (api.FlowStats, error) {
 	names := e.state.Load().directory()
 	v := api.FlowStats{
 		Flows: tableUse(s.Flows), Mappings: tableUse(s.Bindings),
-		Containers: []api.ContainerFlows{}, Addresses: []api.AddressPorts{},
+		Containers: []api.ContainerFlows{}, Addresses: []api.AddressPorts{}, Tries: []api.PortTries{},
 	}
 	for _, u := range s.Endpoints {
 		v.Containers = append(v.Containers, api.ContainerFlows{
@@ -62,6 +69,9 @@ func (e *Engine) FlowStats(ctx context.Context) (api.FlowStats, error) {
 		v.Addresses = append(v.Addresses, api.AddressPorts{
 			Address: p.Addr, Protocol: p.Proto, Ports: p.Ports, Size: p.Size, Percent: percent(p.Ports, p.Size),
 		})
+	}
+	for _, t := range s.Tries {
+		v.Tries = append(v.Tries, api.PortTries(t))
 	}
 	return v, nil
 }

@@ -102,6 +102,8 @@ func TestDumpAndGet(t *testing.T) {
 		{maps.IncarnationsName, "5", `{"slot":5,"digest":"0000000000000abc"}`},
 		{bpf.VethwayMapPortUse, "5060/other", `{"port":5060,"proto":"other","use":["published","host"]}`},
 		{bpf.VethwayMapGenerations, "5", `{"slot":5,"generation":1}`},
+		{bpf.VethwayMapTries, "2", `{"class":2,"tries":"3-4","sessions":0}`},
+		{bpf.VethwayMapTries, "8", `{"class":8,"tries":"failed","sessions":0}`},
 	} {
 		row, err := d.Get(tc.name, tc.key)
 		if got := text(t, row); err != nil || got != tc.want {
@@ -170,6 +172,8 @@ func TestDecoderErrors(t *testing.T) {
 		{bpf.VethwayMapFlows, "tcp 1.2.3.4:5", maps.ErrBadKey},
 		{bpf.VethwayMapVeths, "-1", maps.ErrBadKey},
 		{bpf.VethwayMapGenerations, "999999999", maps.ErrNoEntry},
+		{bpf.VethwayMapTries, "9", maps.ErrNoEntry},
+		{bpf.VethwayMapTries, "many", maps.ErrBadKey},
 		{bpf.VethwayMapCounters, "nowhere/malformed", maps.ErrBadKey},
 		{bpf.VethwayMapCounters, "from-uplink/malformed", maps.ErrNoEntry},
 		{bpf.VethwayMapAddresses, "192.0.2.1", maps.ErrNoEntry},

@@ -75,6 +75,7 @@ func descriptors() []descriptor {
 			return arrayDecoder(m, bpf.VethwayMapGenerations, generationRow, parseNumber)
 		}},
 		{bpf.VethwayMapCounters, true, func(m *ebpf.Map, n Names, _ uint32) decoder { return countersDecoder(m, n) }},
+		{bpf.VethwayMapTries, true, func(m *ebpf.Map, _ Names, _ uint32) decoder { return triesDecoder(m) }},
 		{IncarnationsName, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return arrayDecoder(m, IncarnationsName, incarnationRow, parseNumber)
 		}},

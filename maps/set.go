@@ -30,6 +30,7 @@ type Set struct {
 	Fragments    *Fragments
 	Origins      *Origins
 	Counters     *Counters
+	Tries        *Tries
 	Events       *Events
 	Incarnations *Incarnations
 	Names        Names
@@ -61,6 +62,7 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 		Origins:      table(all, bpf.VethwayMapOrigins, originsWire()),
 		Settings:     table(all, bpf.VethwayMapSettings, settingsWire()),
 		Counters:     &Counters{all[bpf.VethwayMapCounters]},
+		Tries:        &Tries{all[bpf.VethwayMapTries]},
 		Events:       &Events{all[bpf.VethwayMapEvents]},
 		Incarnations: &Incarnations{Numbers[uint64]{m: all[IncarnationsName], name: IncarnationsName}},
 		Names:        names,

@@ -104,6 +104,25 @@ static long flow_try_port(__u32 i, void *unused)
 	return 1;
 }
 
+/* Counts how many tries it took to find a source port. */
+static __always_inline void tries_count(const struct flow_draft *draft, __u32 n)
+{
+	__u32 bucket = TRIES_FAILED;
+	__u64 *count;
+
+	if (!(draft->flow.flags & FLOW_NAT_SRC) || draft->bound)
+		return;
+	/* The first round is for the port that the container has, if that may be kept. */
+	if (!draft->wanted)
+		n--;
+	if (draft->result != -DROP_NO_PORT)
+		for (bucket = 0; bucket < TRIES_FAILED - 1 && n > 1U << bucket; bucket++)
+			;
+	count = bpf_map_lookup_elem(&tries, &bucket);
+	if (count)
+		*count += 1;
+}
+
 /* The reply's entry, which is the reservation, then the other. */
 static __always_inline int flow_insert_pair(struct flow_draft *draft)
 {
@@ -115,8 +134,10 @@ static __always_inline int flow_insert_pair(struct flow_draft *draft)
 	/* Unguessable where the port is not kept (RFC 6056): random start, random odd stride. */
 	draft->start = bpf_get_prandom_u32() & 0x0fffffff;
 	draft->stride = (bpf_get_prandom_u32() & 0xffff) | 1;
-	if (bpf_loop(NAT_TRIES, flow_try_port, NULL, 0) < 0)
+	ret = bpf_loop(NAT_TRIES, flow_try_port, NULL, 0);
+	if (ret < 0)
 		return -DROP_NO_PORT;
+	tries_count(draft, ret);
 	if (draft->result)
 		return draft->result;
 	ret = bpf_map_update_elem(&flows, &draft->key, &draft->flow, BPF_NOEXIST);

@@ -425,6 +425,16 @@ struct {
 	__type(value, struct counter_value);
 } counters SEC(".maps");
 
+/* Written: programs, when a session is given a source port. Read: CLI, metrics. Life: always. Index: 0 for the first try, then twice as many tries
+ * for each: 2, 3-4, 5-8 ... 65-128; the last one: none was free. Size: TRIES_FAILED + 1. */
+#define TRIES_FAILED 8
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TRIES_FAILED + 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} tries SEC(".maps");
+
 /* Written and read: cgroup hooks. Life: that of the socket. Size: one entry a socket that asked for a published port. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

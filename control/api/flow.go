@@ -62,6 +62,13 @@ type FlowStats struct {
 	Mappings   TableUse         `json:"Mappings"`
 	Containers []ContainerFlows `json:"Containers"`
 	Addresses  []AddressPorts   `json:"Addresses"`
+	Tries      []PortTries      `json:"Tries"`
+}
+
+// PortTries is how many sessions found a free source port with so many tries, since the host started.
+type PortTries struct {
+	Tries    string `json:"Tries"` // such as "1" or "3-4"; "failed": none was free
+	Sessions uint64 `json:"Sessions"`
 }
 
 // TableUse is how full a table is.

@@ -24,6 +24,7 @@ func (d *Dataplane) FlowStats(ctx context.Context) (control.FlowStats, error) {
 		func() error { return d.countBindings(ctx, &s.Bindings, use) },
 		func() (err error) { s.Endpoints, err = d.endpointUse(); return err },
 		func() (err error) { s.Pools, err = d.pools(use); return err },
+		func() (err error) { s.Tries, err = d.tries(); return err },
 	)
 	if err != nil {
 		return control.FlowStats{}, fmt.Errorf("count flows: %w", err)
@@ -101,6 +102,21 @@ func (d *Dataplane) endpointUse() ([]control.EndpointUse, error) {
 		return true
 	})
 	return list, err
+}
+
+// tries leaves out what did not happen.
+func (d *Dataplane) tries() ([]control.PortTries, error) {
+	counts, err := d.maps.Tries.Counts()
+	if err != nil {
+		return nil, err
+	}
+	var list []control.PortTries
+	for class, n := range counts {
+		if n > 0 {
+			list = append(list, control.PortTries{Tries: maps.TriesOf(class), Sessions: n})
+		}
+	}
+	return list, nil
 }
 
 // pools sums up. Ports that are published or bound by the host are not for containers to leave with.

@@ -64,6 +64,7 @@ type programs struct {
 	PortUse     *ebpf.Map `ebpf:"port_use"`
 	Generations *ebpf.Map `ebpf:"generations"`
 	Counters    *ebpf.Map `ebpf:"counters"`
+	Tries       *ebpf.Map `ebpf:"tries"`
 	Calls       *ebpf.Map `ebpf:"calls"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	Origins     *ebpf.Map `ebpf:"origins"`

@@ -21,6 +21,9 @@ func newStats(a *app.App) *cobra.Command {
 ports of each address that containers leave with; entries of the tables. Refused are the flows that a container did not
 get, since it was attached.
 
+The last lines say how many sessions found a free source port with so many tries, since the host started: as a pool fills
+up, it takes more of them.
+
 TCP may use one port for several destinations at a time. Ports of UDP and ping are counted until they have rested.
 
 ` + output.Help,
@@ -58,6 +61,13 @@ func statsTable(list []api.FlowStats) *output.Table {
 		}{{"flows", s.Flows}, {"mappings", s.Mappings}} {
 			u := table.use
 			t.Row("table", table.name, "", fmt.Sprint(u.Entries), fmt.Sprint(u.Capacity), percentage(u.Percent), "")
+		}
+		var sessions uint64
+		for _, p := range s.Tries {
+			sessions += p.Sessions
+		}
+		for _, p := range s.Tries {
+			t.Row("tries", p.Tries, "", fmt.Sprint(p.Sessions), fmt.Sprint(sessions), percentage(100*float64(p.Sessions)/float64(sessions)), "")
 		}
 	}
 	return t
