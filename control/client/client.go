@@ -37,6 +37,9 @@ type Config struct {
 	Timeout time.Duration
 }
 
+// bufferSize has a request about thousands of ports sent in few pieces.
+const bufferSize = 64 << 10
+
 // New makes a Client. It connects when it is first used.
 func New(cfg Config) (*Client, error) {
 	if cfg.Socket == "" {
@@ -51,7 +54,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	return &Client{
 		socket: cfg.Socket,
-		http:   &http.Client{Timeout: cfg.Timeout, Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 2}},
+		http: &http.Client{Timeout: cfg.Timeout, Transport: &http.Transport{
+			DialContext: dial, MaxIdleConnsPerHost: 2, WriteBufferSize: bufferSize, ReadBufferSize: bufferSize,
+		}},
 	}, nil
 }
 
