@@ -28,7 +28,7 @@ type FlowConfig struct {
 	MaxFlowRate    int // of a container in a second; 0: any number
 	AllowShort     bool
 	InboundRefresh bool
-	TCPMapping     string // tcpDependent or tcpIndependent
+	TCPMapping     string // tcpDependent, also when it is empty, or tcpIndependent
 	// Timeouts are those that were given, by the names of control.Timers.
 	Timeouts map[string]string
 }
@@ -62,7 +62,7 @@ func (c *FlowConfig) check() error {
 			return exit.Errorf(exit.BadConfig, "%s %d: want a number from 1 to %d, or 0 for any number", limit.flag, limit.value, uint32(math.MaxUint32))
 		}
 	}
-	if c.TCPMapping != tcpDependent && c.TCPMapping != tcpIndependent {
+	if c.TCPMapping != "" && c.TCPMapping != tcpDependent && c.TCPMapping != tcpIndependent {
 		return exit.Errorf(exit.BadConfig, "tcp-mapping %q: want %s or %s", c.TCPMapping, tcpDependent, tcpIndependent)
 	}
 	_, err := c.timeouts()
