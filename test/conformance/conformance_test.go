@@ -21,6 +21,7 @@ var (
 	report  = flag.Bool("report", false, "run all targets, and write report.json and the table in README.md")
 	only    = flag.String("only", "", "run the cases whose name matches this `pattern` only")
 	targets = flag.String("targets", Vethway, "comma-separated `list` of targets to run: "+strings.Join(Targets(), ", "))
+	atOnce  = flag.Int("labs", 5, "`number` of labs side by side; fewer for a machine that is busy")
 	program = flag.String("program", "", "`path` of vethwayd; empty: it is built")
 )
 
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 func TestConformance(t *testing.T) {
 	behaviour.NeedRoot(t)
 	behaviour.NeedTool(t, "nsenter", "nft", "ethtool", "bpftool", "conntrack")
-	cfg := Config{Program: *program}
+	cfg := Config{Program: *program, AtOnce: max(1, *atOnce)}
 	var err error
 	if cfg.Program == "" {
 		if cfg.Program, err = hostlab.Build(t.Context(), t.TempDir()); err != nil {

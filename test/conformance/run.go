@@ -20,17 +20,16 @@ type Config struct {
 	Want func(Case) bool
 	// Hurry says which results are known to be failures, and not worth much waiting; nil: none.
 	Hurry func(c Case, target, family string) bool
+	// AtOnce is how many labs of a target stand side by side: most of the time they wait.
+	AtOnce int
 }
-
-// atOnce is how many labs of a target stand side by side: most of the time they wait.
-const atOnce = 5
 
 // Run runs the cases through one target, lab by lab.
 func Run(ctx context.Context, target string, cfg Config) ([]Result, error) {
 	var all sync.WaitGroup
 	labs := groups(cfg.Want)
 	found, errs := make([][]Result, len(labs)), make([]error, len(labs))
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, cfg.AtOnce)
 	for i, group := range labs {
 		slots <- struct{}{}
 		all.Go(func() {

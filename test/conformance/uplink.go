@@ -143,8 +143,8 @@ func (l *Lab) openAddress() error {
 	)
 }
 
-// openSecond gives the host eth1, by which goes what containers send, and what is the host's own with eth1's address. The
-// main table leads to eth0.
+// openSecond gives the host eth1, by which goes what containers send, and what the host itself sends to peers. The main
+// table leads to eth0.
 func (l *Lab) openSecond(ctx context.Context) error {
 	t, host := l.Topology, l.Topology.Host
 	u, err := t.AddUplink()
@@ -156,7 +156,11 @@ func (l *Lab) openSecond(ctx context.Context) error {
 		host.AddRoute(netlab.Route{Dst: netip.MustParsePrefix("0.0.0.0/0"), Via: u.RemoteAddr4.Addr(), Table: 100}),
 		host.AddRoute(netlab.Route{Dst: netip.MustParsePrefix("::/0"), Via: u.RemoteAddr6.Addr(), Table: 100}),
 	}
-	from := []netip.Prefix{netip.PrefixFrom(l.way.host4, 32), netip.PrefixFrom(l.way.host6, 128)}
+	for i, to := range []string{peers4, peers6} {
+		_, err := host.Run(ctx, "ip", []string{"-4", "-6"}[i], "rule", "add", "iif", "lo", "to", to, "lookup", "100", "priority", "150")
+		errs = append(errs, err)
+	}
+	var from []netip.Prefix
 	for _, n := range spec().Networks {
 		from = append(from, n.Subnet4, n.Subnet6)
 		// What is between networks is for the main table.

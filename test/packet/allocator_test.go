@@ -74,6 +74,11 @@ func (s *tally) String() string {
 		s.collected.Load(), s.replaced.Load(), s.halves.Load(), s.fullest.Load())
 }
 
+// enough tells whether all of it was done at least a few times.
+func (s *tally) enough() bool {
+	return s.allocated.Load() > 2*proofPool && s.collected.Load() > 100 && s.replaced.Load() > 3
+}
+
 // storm is what goes on at the same time.
 type storm struct {
 	family
@@ -263,7 +268,10 @@ func (s *storm) rage(d time.Duration) {
 	begin(s.replace)
 	begin(s.leave)
 	begin(s.halve())
-	time.Sleep(d)
+	// On a busy machine until something has happened that can be judged.
+	for begin := time.Now(); time.Since(begin) < d || !s.enough() && time.Since(begin) < time.Minute; {
+		time.Sleep(d / 8)
+	}
 	s.done.Store(true)
 	wg.Wait()
 	check(s.t, s.lab.host.DelRoute(s.peerRoute(netip.Addr{})))
