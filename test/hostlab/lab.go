@@ -119,7 +119,7 @@ func (l *Lab) Launch(ctx context.Context) error {
 }
 
 func (l *Lab) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		if _, err := l.Client.Status(ctx); err == nil {
@@ -153,7 +153,7 @@ func (l *Lab) end(s os.Signal) error {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		return fmt.Errorf("end vethwayd: it does not end by %v\n%s", s, l.Log())
 	}
 	l.process = nil
