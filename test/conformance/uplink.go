@@ -143,8 +143,8 @@ func (l *Lab) openAddress() error {
 	)
 }
 
-// openSecond gives the host eth1, by which goes what containers send, and what the host itself sends to peers. The main
-// table leads to eth0.
+// openSecond gives the host eth1, by which goes what containers send, what has eth1's address, and what the host itself
+// sends to peers. The main table leads to eth0.
 func (l *Lab) openSecond(ctx context.Context) error {
 	t, host := l.Topology, l.Topology.Host
 	u, err := t.AddUplink()
@@ -160,7 +160,7 @@ func (l *Lab) openSecond(ctx context.Context) error {
 		_, err := host.Run(ctx, "ip", []string{"-4", "-6"}[i], "rule", "add", "iif", "lo", "to", to, "lookup", "100", "priority", "150")
 		errs = append(errs, err)
 	}
-	var from []netip.Prefix
+	from := []netip.Prefix{netip.PrefixFrom(l.way.host4, 32), netip.PrefixFrom(l.way.host6, 128)}
 	for _, n := range spec().Networks {
 		from = append(from, n.Subnet4, n.Subnet6)
 		// What is between networks is for the main table.
