@@ -26,6 +26,10 @@ const (
 type IptablesConfig struct {
 	Backend       Backend
 	UserlandProxy UserlandProxy
+	// PlainBridge keeps what goes from one container of a network to another
+	// away from the rules: br_netfilter is off, or not loaded. Docker itself
+	// loads it for what it does without the userland proxy and without ICC.
+	PlainBridge bool
 }
 
 // Iptables is what Docker Engine 29 does with its iptables backend.
@@ -40,14 +44,21 @@ func NewIptables(cfg IptablesConfig) (*Iptables, error) {
 	if cfg.Backend != NFT && cfg.Backend != Legacy {
 		return nil, fmt.Errorf("make iptables target: unknown backend %q", cfg.Backend)
 	}
+	if cfg.PlainBridge && !cfg.UserlandProxy.On {
+		return nil, errors.New("make iptables target: hairpin rules need br_netfilter")
+	}
 	return &Iptables{cfg: cfg, held: newHeld(cfg.UserlandProxy)}, nil
 }
 
-// Name is iptables-nft or iptables-legacy, with -proxy when that is on.
+// Name is iptables-nft or iptables-legacy, with -proxy and -plain-bridge when
+// those are on.
 func (t *Iptables) Name() string {
 	name := "iptables-" + string(t.cfg.Backend)
 	if t.cfg.UserlandProxy.On {
 		name += "-proxy"
+	}
+	if t.cfg.PlainBridge {
+		name += "-plain-bridge"
 	}
 	return name
 }
@@ -67,7 +78,11 @@ func (t *Iptables) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) 
 	if err := t.setup(topo, spec); err != nil {
 		return err
 	}
-	if err := errors.Join(t.forward(), t.bridgeNetfilter("1")); err != nil {
+	bridged := "1"
+	if t.cfg.PlainBridge {
+		bridged = "0"
+	}
+	if err := errors.Join(t.forward(), t.bridgeNetfilter(bridged)); err != nil {
 		return err
 	}
 	if !t.cfg.UserlandProxy.On {

@@ -28,6 +28,13 @@ func (t *Iptables) Counters(ctx context.Context) (Counters, error) {
 			c[by(f, "dnat")] = c[by(f, "local")]
 		}
 	}
+	for name := range t.containers {
+		l, err := t.topo.Host.Link(vethName(name))
+		if err != nil {
+			return nil, fmt.Errorf("read counters of %s: %w", t.Name(), err)
+		}
+		c["delivered"] += l.TxPackets
+	}
 	return c, t.count(c, &t.held)
 }
 
@@ -92,6 +99,9 @@ func (t *Iptables) Proof(ctx context.Context) (string, error) {
 }
 
 func (t *Iptables) evidence(w Way, f Family) (evidence, error) {
+	if w == Inside && t.cfg.PlainBridge {
+		return evidence{moved: []string{"delivered"}, still: []string{by(f, "forward"), by(f, "dnat"), by(f, "masquerade"), "accepted"}}, nil
+	}
 	return dockerEvidence(w, f, t.cfg.UserlandProxy, "forward", "forward")
 }
 

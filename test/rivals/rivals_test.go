@@ -209,6 +209,18 @@ func TestIptables(t *testing.T) {
 	}
 }
 
+func TestIptablesPlainBridge(t *testing.T) {
+	t.Parallel()
+	l := setUp(t, iptablesTarget(t, IptablesConfig{Backend: NFT, UserlandProxy: UserlandProxy{On: true}, PlainBridge: true}))
+	l.outside()
+	l.userlandProxy()
+	l.accesses()
+	l.provesOthers()
+	if _, err := NewIptables(IptablesConfig{Backend: NFT, PlainBridge: true}); err == nil {
+		t.Error("hairpin rules without br_netfilter")
+	}
+}
+
 // userlandProxy is what hosts and containers see through Docker's proxy.
 func (l lab) userlandProxy() {
 	l.Helper()

@@ -62,8 +62,8 @@ func TestRulesOnly(t *testing.T) {
 	}
 	rulesOnly := UserlandProxy{On: true, RulesOnly: true}
 	for name, make := range map[string]func() (Target, error){
-		"iptables-nft":    func() (Target, error) { return NewIptables(IptablesConfig{NFT, rulesOnly}) },
-		"iptables-legacy": func() (Target, error) { return NewIptables(IptablesConfig{Legacy, rulesOnly}) },
+		"iptables-nft":    func() (Target, error) { return NewIptables(IptablesConfig{Backend: NFT, UserlandProxy: rulesOnly}) },
+		"iptables-legacy": func() (Target, error) { return NewIptables(IptablesConfig{Backend: Legacy, UserlandProxy: rulesOnly}) },
 		"linear":          func() (Target, error) { return NewLinear(rulesOnly), nil },
 		"nftables":        func() (Target, error) { return NewNftables(NftablesConfig{RulesOnly: true}), nil },
 	} {

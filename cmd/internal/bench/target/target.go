@@ -202,6 +202,13 @@ func All() []Maker {
 			Make: rival("iptables-legacy", translates, iptables(rivals.Legacy)),
 		},
 		{
+			Name: "iptables-plain-bridge", About: "Docker's rule set on iptables-nft, and neighbours that reach each other past it: no br_netfilter",
+			Extra: true, Proxied: true,
+			Make: rival("iptables-plain-bridge", translates, func(o Options) (rivals.Target, error) {
+				return rivals.NewIptables(rivals.IptablesConfig{Backend: rivals.NFT, UserlandProxy: o.userlandProxy(), PlainBridge: true})
+			}),
+		},
+		{
 			Name: "nftables", About: "the same in nftables, with a map in place of a rule for each port",
 			Make: rival("nftables", translates, func(o Options) (rivals.Target, error) {
 				return rivals.NewNftables(rivals.NftablesConfig{RulesOnly: o.RulesOnly}), nil
