@@ -6,11 +6,13 @@
  * port of a foreign bridge. All of the host's own traffic passes here too: it costs a parse, a look into the table of ports and, on
  * the way out, one into the table of addresses.
  * vw_from_tun, vw_to_tun: the same where frames have no link-layer header.
+ * vw_guard, vw_guard_tun: in front of the ingress ones where vw_xdp is not: the same rules, later.
  * vw_new_inbound, vw_new_outbound: their tails, for packets that belong to no flow yet.
  *
  * Verdicts: TC_NEXT (the stack; the wire), a redirect into a container, TC_DROP.
  */
 #include "lib/calls.h"
+#include "lib/guard.h"
 #include "lib/inbound.h"
 
 SEC("tc")
@@ -47,4 +49,16 @@ SEC("tc")
 int vw_new_outbound(struct __sk_buff *ctx)
 {
 	return verdict(ctx, HOOK_TO_UPLINK, new_outbound(ctx));
+}
+
+SEC("tc")
+int vw_guard(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_GUARD, guard_buffer(ctx, ETH_HLEN));
+}
+
+SEC("tc")
+int vw_guard_tun(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_GUARD, guard_buffer(ctx, 0));
 }

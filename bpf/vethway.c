@@ -5,6 +5,7 @@
 #include "container.c"
 #include "uplink.c"
 #include "detour.c"
+#include "xdp.c"
 #include "socket.c"
 #include "collect.c"
 

@@ -146,7 +146,8 @@ func TestList(t *testing.T) {
 	entries := make(map[string]int)
 	for _, i := range list {
 		entries[i.Name] = i.Entries
-		if i.Memory == 0 || i.MaxEntries == 0 && i.Name != bpf.VethwayMapSockets || i.Type == "" || i.ID == 0 || i.Schema != 1 {
+		empty := i.Type == "LPMTrie" && i.Entries == 0 // takes none
+		if i.Memory == 0 && !empty || i.MaxEntries == 0 && i.Name != bpf.VethwayMapSockets || i.Type == "" || i.ID == 0 || i.Schema != 1 {
 			t.Errorf("%+v", i)
 		}
 	}

@@ -48,7 +48,7 @@ func descriptors() []descriptor {
 			return tableDecoder(m, bpf.VethwayMapNetworks, networksWire(), networkRow, parseNumber)
 		}},
 		{bpf.VethwayMapAddresses, true, func(m *ebpf.Map, n Names, _ uint32) decoder {
-			return addressesDecoder(m, n)
+			return prefixDecoder(m, bpf.VethwayMapAddresses, addressesWire(), n.addressRow)
 		}},
 		{bpf.VethwayMapUplinks, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapUplinks, uplinksWire(), uplinkRow, parseNumber)
@@ -70,6 +70,15 @@ func descriptors() []descriptor {
 		}},
 		{bpf.VethwayMapSettings, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapSettings, settingsWire(), settingsRow, parseNumber)
+		}},
+		{bpf.VethwayMapGuards, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapGuards, guardsWire(), guardRow, parseNumber)
+		}},
+		{bpf.VethwayMapDenied, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return prefixDecoder(m, bpf.VethwayMapDenied, deniedWire(), deniedRow)
+		}},
+		{bpf.VethwayMapSources, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapSources, sourcesWire(), sourceRow, netip.ParseAddr)
 		}},
 		{bpf.VethwayMapGenerations, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return arrayDecoder(m, bpf.VethwayMapGenerations, generationRow, parseNumber)
@@ -119,10 +128,10 @@ func tableDecoder[K comparable, V any](m *ebpf.Map, name string, w wire[K, V], r
 	}
 }
 
-// addressesDecoder finds the entry that the kernel would, which has a prefix of its own.
-func addressesDecoder(m *ebpf.Map, n Names) decoder {
-	t := &Addresses{m: m, name: bpf.VethwayMapAddresses, wire: addressesWire()}
-	d := tableDecoder(m, t.name, t.wire, n.addressRow, parsePrefixKey)
+// prefixDecoder finds the entry that the kernel would, which has a prefix of its own.
+func prefixDecoder[V any](m *ebpf.Map, name string, w wire[netip.Prefix, V], row func(netip.Prefix, V) Row) decoder {
+	t := &Table[netip.Prefix, V]{m: m, name: name, wire: w}
+	d := tableDecoder(m, name, w, row, parsePrefixKey)
 	d.get = func(s string) (Row, error) {
 		key, err := parsePrefixKey(s)
 		if err != nil {
@@ -130,9 +139,9 @@ func addressesDecoder(m *ebpf.Map, n Names) decoder {
 		}
 		var found Row
 		longest := -1
-		err = t.Each(func(p netip.Prefix, v Address) bool {
+		err = t.Each(func(p netip.Prefix, v V) bool {
 			if p.Bits() > longest && p.Bits() <= key.Bits() && p.Contains(key.Addr()) {
-				longest, found = p.Bits(), n.addressRow(p, v)
+				longest, found = p.Bits(), row(p, v)
 			}
 			return true
 		})

@@ -29,6 +29,9 @@ type Set struct {
 	Settings     *SettingsTable
 	Fragments    *Fragments
 	Origins      *Origins
+	Guards       *Guards
+	Denied       *Denied
+	Sources      *Sources
 	Counters     *Counters
 	Tries        *Tries
 	Events       *Events
@@ -60,6 +63,9 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 		Quotas:       table(all, bpf.VethwayMapQuotas, quotasWire()),
 		Fragments:    table(all, bpf.VethwayMapFragments, fragmentsWire()),
 		Origins:      table(all, bpf.VethwayMapOrigins, originsWire()),
+		Guards:       table(all, bpf.VethwayMapGuards, guardsWire()),
+		Denied:       table(all, bpf.VethwayMapDenied, deniedWire()),
+		Sources:      table(all, bpf.VethwayMapSources, sourcesWire()),
 		Settings:     table(all, bpf.VethwayMapSettings, settingsWire()),
 		Counters:     &Counters{all[bpf.VethwayMapCounters]},
 		Tries:        &Tries{all[bpf.VethwayMapTries]},

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -96,6 +97,11 @@ func TestEntriesSurviveTheWire(t *testing.T) {
 		roundTrip(t, uplinksWire(), u32.Draw(t, "index"), Uplink{
 			Addr4: drawOptional(t), Addr6: drawOptional(t), Flags: u32.Draw(t, "flags"), MTU: u32.Draw(t, "mtu"),
 		})
+		roundTrip(t, guardsWire(), u32.Draw(t, "index"), Guard{
+			Flags: GuardFlags(u32.Draw(t, "flags")), ClosedFirst: u16.Draw(t, "first"), ClosedLast: u16.Draw(t, "last"),
+			Interval: time.Duration(u32.Draw(t, "interval")), Burst: time.Duration(u32.Draw(t, "burst")),
+		})
+		roundTrip(t, sourcesWire(), drawAddr(t), Source{Due: time.Duration(u32.Draw(t, "due"))})
 		roundTrip(t, bindingsWire(), BindingKey{
 			Addr: drawAddrPort(t), External: drawOptional(t), Proto: rapid.Uint8().Draw(t, "proto"), Inside: rapid.Bool().Draw(t, "inside"),
 		}, Binding{
@@ -162,6 +168,9 @@ func TestSizesAgreeWithTheObject(t *testing.T) {
 		bpf.VethwayMapUplinks:   {4, unsafe.Sizeof(bpf.VethwayUplinkValue{})},
 		bpf.VethwayMapQuotas:    {4, unsafe.Sizeof(bpf.VethwayQuotaValue{})},
 		bpf.VethwayMapSettings:  {4, unsafe.Sizeof(bpf.VethwaySettingsValue{})},
+		bpf.VethwayMapGuards:    {4, unsafe.Sizeof(bpf.VethwayGuardValue{})},
+		bpf.VethwayMapDenied:    {unsafe.Sizeof(bpf.VethwayAddressKey{}), unsafe.Sizeof(bpf.VethwayDeniedValue{})},
+		bpf.VethwayMapSources:   {unsafe.Sizeof(bpf.VethwayAddr{}), unsafe.Sizeof(bpf.VethwaySourceValue{})},
 		bpf.VethwayMapCounters:  {unsafe.Sizeof(bpf.VethwayCounterKey{}), unsafe.Sizeof(bpf.VethwayCounterValue{})},
 	} {
 		m := spec.Maps[name]
@@ -195,6 +204,7 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"FLOW_BY_STACK": int(FlowByStack), "PORT_PUBLISHED": PortPublished, "PORT_HOST": PortHost,
 		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens), "FLOW_RETIRED": int(FlowRetired),
 		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP), "TRIES_FAILED": TriesFailed,
+		"GUARD_DENIED": int(GuardDenied), "GUARD_CLOSED": int(GuardClosed),
 		"PORT_USE_TCP": int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),
 	} {
 		if got, ok := defined[name]; !ok || got != value {
@@ -202,7 +212,7 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		}
 	}
 	for name := range defined {
-		if regexp.MustCompile(`^(NETWORK|FLOW|PORT)_`).MatchString(name) && !regexp.MustCompile(name).MatchString(knownConstants) {
+		if regexp.MustCompile(`^(NETWORK|FLOW|PORT|GUARD)_`).MatchString(name) && !regexp.MustCompile(name).MatchString(knownConstants) {
 			t.Errorf("%s is in the header, and nobody here knows it", name)
 		}
 	}
@@ -232,7 +242,7 @@ func TestEventAgreesWithTheHeader(t *testing.T) {
 }
 
 const knownConstants = "NETWORK_INTERNAL NETWORK_NO_ICC NETWORK_MASQUERADE4 NETWORK_MASQUERADE6 FLOW_REPLY FLOW_NAT_SRC " +
-	"FLOW_FIXED_SRC FLOW_BY_STACK FLOW_PORTS FLOW_OPENS FLOW_RETIRED NETWORK_ANY_REMOTE PORT_PUBLISHED PORT_HOST PORT_USE_TCP PORT_USE_UDP PORT_USE_OTHER"
+	"FLOW_FIXED_SRC FLOW_BY_STACK FLOW_PORTS FLOW_OPENS FLOW_RETIRED NETWORK_ANY_REMOTE GUARD_DENIED GUARD_CLOSED PORT_PUBLISHED PORT_HOST PORT_USE_TCP PORT_USE_UDP PORT_USE_OTHER"
 
 func TestAge(t *testing.T) {
 	for _, tc := range [][3]uint32{{10, 7, 3}, {7, 7, 0}, {7, 8, 0}, {2, 0xfffffffe, 4}} {

@@ -97,6 +97,9 @@ enum {
 #define TC_NEXT (-1) /* TCX_NEXT and TC_ACT_UNSPEC: the next program, then the stack */
 #define TC_DROP 2    /* TCX_DROP and TC_ACT_SHOT */
 
+#define XDP_DROP 1
+#define XDP_PASS 2
+
 #define PACKET_HOST 0
 #define PACKET_OTHERHOST 3
 
@@ -166,6 +169,10 @@ struct bpf_sock_addr {
 	};
 };
 /* clang-format on */
+
+struct xdp_md {
+	__u32 data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex;
+};
 
 struct bpf_sock_tuple {
 	union {
@@ -248,6 +255,8 @@ static long (*bpf_fib_lookup)(void *ctx, struct bpf_fib_lookup *params, int plen
 static struct bpf_sock *(*bpf_sk_lookup_udp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns,
 					     __u64 flags) = (void *)85;
 static long (*bpf_sk_release)(void *sock) = (void *)86;
+static struct bpf_sock *(*bpf_skc_lookup_tcp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns,
+					      __u64 flags) = (void *)99;
 static void *(*bpf_sk_storage_get)(void *map, void *sk, void *value, __u64 flags) = (void *)107;
 static __u64 (*bpf_get_netns_cookie)(void *ctx) = (void *)122;
 static long (*bpf_ringbuf_output)(void *ringbuf, void *data, __u64 size, __u64 flags) = (void *)130;
@@ -256,6 +265,7 @@ static long (*bpf_redirect_peer)(__u32 ifindex, __u64 flags) = (void *)155;
 static __u64 (*bpf_ktime_get_coarse_ns)(void) = (void *)160;
 static long (*bpf_loop)(__u32 nr_loops, void *callback_fn, void *callback_ctx, __u64 flags) = (void *)181;
 static int (*bpf_set_retval)(int retval) = (void *)187;
+static __u64 (*bpf_xdp_get_buff_len)(struct xdp_md *ctx) = (void *)188; /* 5.18 */
 static __s64 (*bpf_csum_update)(struct __sk_buff *skb, __wsum csum) = (void *)40;
 static __u64 (*bpf_jiffies64)(void) = (void *)118;
 

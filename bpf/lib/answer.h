@@ -183,7 +183,7 @@ static __always_inline int answer(struct __sk_buff *ctx)
 	if (pkt.later || pkt.flags & ~PACKET_FRAGMENT || (from_container && !answer_from_gateway(ctx, pkt.v6, &from)) ||
 	    !answer_may())
 		return -reason;
-	drop_count(ctx, ctx->cb[0], reason);
+	drop_count(ctx->len, ctx->cb[0], reason);
 	if (answer_build(ctx, &pkt, &from, &says))
 		return -DROP_REWRITE;
 	return answer_send(ctx, &pkt, from_container);

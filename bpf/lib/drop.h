@@ -13,6 +13,8 @@ enum hook {
 	HOOK_TO_BRIDGE,
 	HOOK_FROM_DETOUR,
 	HOOK_FROM_CUTTER,
+	HOOK_XDP,
+	HOOK_GUARD,
 };
 
 enum drop_reason {
@@ -44,4 +46,7 @@ enum drop_reason {
 	DROP_QUOTA,	       /* the container has, or begins, more flows than it may (RFC 6888 REQ-4, REQ-5) */
 	DROP_UNSOLICITED,      /* a TCP SYN to a NAT port: an answer would break a simultaneous open (RFC 5382 REQ-4) */
 	DROP_FILTERED,	       /* to another container's mapping, which has not sent there (RFC 4787 REQ-8, REQ-9) */
+	DROP_DENIED,	       /* from a source on the deny list */
+	DROP_CLOSED_PORT,      /* to a port of the host that nobody has, where these are to be dropped */
+	DROP_SOURCE_RATE,      /* the source begins more flows to published ports than one may */
 };

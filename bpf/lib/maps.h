@@ -243,6 +243,27 @@ struct quota_value {
 	__u64 refused; /* for want of quota, port or room, since it was attached */
 };
 
+/* guards: what vw_xdp and vw_guard drop before anything else looks at it. */
+#define GUARD_DENIED 1 /* denied has entries */
+#define GUARD_CLOSED 2 /* what is for a port that nobody has, in the range */
+
+struct guard_value {
+	__u32 flags; /* GUARD_* */
+	__u16 closed_first, closed_last;
+	__u64 interval; /* nanoseconds that a flow to a published port costs its source; 0: nothing */
+	__u64 burst;	/* nanoseconds that a source may be ahead */
+};
+
+/* denied: longest prefix: nothing from there comes in. */
+struct denied_value {
+	__u32 pad; /* that there is an entry says it all */
+};
+
+/* sources: who begins flows to published ports. IPv6: a /64, which is what one customer has at least (RFC 6177). */
+struct source_value {
+	__u64 due; /* CLOCK_MONOTONIC nanoseconds: when all that it has begun is paid for */
+};
+
 /* events: a container was refused something. */
 struct event {
 	struct flow_key key; /* of the packet */
@@ -304,6 +325,32 @@ struct {
 	__type(key, __u32);
 	__type(value, struct settings_value);
 } settings SEC(".maps");
+
+/* Written: daemon. Read: vw_xdp, vw_guard on every packet. Life: always. Size: one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct guard_value);
+} guards SEC(".maps");
+
+/* Written: daemon. Read: vw_xdp, vw_guard. Life: while on the deny list. Size: prefixes; memory is taken as entries come. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct address_key);
+	__type(value, struct denied_value);
+} denied SEC(".maps");
+
+/* Written and read: vw_xdp, vw_guard. Life: until others need the room: a source that is forgotten begins afresh. Size: sources that
+ * begin flows at the same time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct addr);
+	__type(value, struct source_value);
+} sources SEC(".maps");
 
 /* Written: programs, daemon (delete). Read: programs on a new flow, CLI. Life: that of the endpoint. Size: one entry an endpoint that sent. */
 struct {

@@ -37,7 +37,7 @@ static __always_inline int refuse(struct __sk_buff *ctx, const struct packet *pk
 	if (quota->told >= REFUSALS_TOLD || addr_is_zero(from) || pkt->flags)
 		return reason;
 	quota->told++;
-	drop_count(ctx, HOOK_FROM_CONTAINER, -reason);
+	drop_count(ctx->len, HOOK_FROM_CONTAINER, -reason);
 	if (answer_build(ctx, pkt, from, &says))
 		return -DROP_REWRITE;
 	return answer_send(ctx, pkt, true);

@@ -6,7 +6,7 @@
 
 #define PASS 0 /* not ours: the next program, then the stack */
 
-static __always_inline void drop_count(struct __sk_buff *ctx, enum hook hook, enum drop_reason reason)
+static __always_inline void drop_count(__u64 bytes, enum hook hook, enum drop_reason reason)
 {
 	struct counter_key key = { .hook = hook, .reason = reason };
 	struct counter_value none = {};
@@ -20,7 +20,7 @@ static __always_inline void drop_count(struct __sk_buff *ctx, enum hook hook, en
 			return;
 	}
 	count->packets++;
-	count->bytes += ctx->len;
+	count->bytes += bytes;
 }
 
 /* ret: PASS; a redirect helper's code, above 0; or -DROP_reason. */
@@ -30,6 +30,6 @@ static __always_inline int verdict(struct __sk_buff *ctx, enum hook hook, int re
 		return TC_NEXT;
 	if (ret > 0)
 		return ret;
-	drop_count(ctx, hook, -ret);
+	drop_count(ctx->len, hook, -ret);
 	return TC_DROP;
 }

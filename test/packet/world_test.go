@@ -44,6 +44,9 @@ type programs struct {
 	FromTun       *ebpf.Program `ebpf:"vw_from_tun"`
 	FromDetour    *ebpf.Program `ebpf:"vw_from_detour"`
 	FromCutter    *ebpf.Program `ebpf:"vw_from_cutter"`
+	XDP           *ebpf.Program `ebpf:"vw_xdp"`
+	Guard         *ebpf.Program `ebpf:"vw_guard"`
+	GuardTun      *ebpf.Program `ebpf:"vw_guard_tun"`
 	ToUplink      *ebpf.Program `ebpf:"vw_to_uplink"`
 	ToTun         *ebpf.Program `ebpf:"vw_to_tun"`
 	ToBridge      *ebpf.Program `ebpf:"vw_to_bridge"`
@@ -68,6 +71,9 @@ type programs struct {
 	Calls       *ebpf.Map `ebpf:"calls"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	Origins     *ebpf.Map `ebpf:"origins"`
+	Guards      *ebpf.Map `ebpf:"guards"`
+	Denied      *ebpf.Map `ebpf:"denied"`
+	Sources     *ebpf.Map `ebpf:"sources"`
 }
 
 // world is a lab with programs and filled maps.
@@ -160,7 +166,7 @@ func (w *world) load(k knobs) error {
 // empty undoes what the test before has done.
 func (w *world) empty(t testing.TB) {
 	t.Helper()
-	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.Counters} {
+	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.Counters, w.Denied, w.Sources} {
 		emptyMap(t, m)
 	}
 	for _, i := range w.used {
@@ -183,10 +189,10 @@ func emptyMap(t testing.TB, m *ebpf.Map) {
 }
 
 func (w *world) close() {
-	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC, w.GCBinding} {
+	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC, w.GCBinding, w.XDP, w.Guard, w.GuardTun} {
 		p.Close()
 	}
-	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.PortFlows, w.Quotas, w.Settings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls, w.Fragments, w.Origins, w.Marks} {
+	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.PortFlows, w.Quotas, w.Settings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls, w.Fragments, w.Origins, w.Marks, w.Guards, w.Denied, w.Sources} {
 		m.Close()
 	}
 }
