@@ -8,10 +8,18 @@ import (
 
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/bpf"
 )
 
-// clsactPriority is where our filters stand among others of the same hook: in front.
-const clsactPriority = 1
+// clsactPriority is where a filter of ours stands among others of the same hook: in front, and the guard before the rest.
+func clsactPriority(program string) uint16 {
+	switch program {
+	case bpf.VethwayProgVwGuard, bpf.VethwayProgVwGuardTun:
+		return 1
+	}
+	return 2
+}
 
 // clsact attaches by tc filters, which live as long as their interface; there is nothing to pin.
 type clsact struct {
@@ -56,7 +64,7 @@ func (c *clsact) have() []attachment {
 }
 
 func (c *clsact) attach(a attachment) error {
-	err := c.tc.AttachClsact(a.index, ingress(a.program), c.set.programs[a.program].FD(), a.program, clsactPriority)
+	err := c.tc.AttachClsact(a.index, ingress(a.program), c.set.programs[a.program].FD(), a.program, clsactPriority(a.program))
 	if errors.Is(err, unix.ENODEV) {
 		return ErrNoDevice
 	}
@@ -68,7 +76,7 @@ func (c *clsact) attach(a attachment) error {
 }
 
 func (c *clsact) detach(a attachment) error {
-	if err := c.tc.DetachClsact(a.index, ingress(a.program), a.program, clsactPriority); err != nil {
+	if err := c.tc.DetachClsact(a.index, ingress(a.program), a.program, clsactPriority(a.program)); err != nil {
 		return err
 	}
 	delete(c.filters, a)

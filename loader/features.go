@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
@@ -21,6 +22,7 @@ import (
 type Features struct {
 	Kernel       string // such as 6.18
 	TCX          bool   // attach points with an order, updated in place (6.6)
+	XDP          bool   // programs of that type, which see frames of any size (5.18)
 	Defragment   bool   // fragments are put together where a netfilter program asks for it (6.6)
 	KernelPacket bool   // programs may look at struct sk_buff (6.2)
 	Clock        Clock  // how the tick counter tells the time
@@ -31,6 +33,9 @@ func (f Features) Names() []string {
 	names := []string{"kernel-" + f.Kernel}
 	if f.TCX {
 		names = append(names, "tcx")
+	}
+	if f.XDP {
+		names = append(names, "xdp")
 	}
 	if f.Defragment {
 		names = append(names, "defragment")
@@ -75,6 +80,7 @@ func Probe() (Features, error) {
 	if f.Defragment, err = probeDefragment(); err != nil {
 		return f, err
 	}
+	f.XDP = probeXDP()
 	if f.KernelPacket, err = probeKernelPacket(); err != nil {
 		return f, err
 	}
@@ -129,6 +135,19 @@ func probeKernelPacket() (bool, error) {
 		return false, fmt.Errorf("look for bpf_cast_to_kern_ctx: %w", err)
 	}
 	return true, nil
+}
+
+// probeXDP loads a program that does nothing: whatever the reason why the kernel takes none, vethway works without.
+func probeXDP() bool {
+	const xdpPass = 2
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "vw_probe", Type: ebpf.XDP, Flags: unix.BPF_F_XDP_HAS_FRAGS, License: "Dual BSD/GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()},
+	})
+	if err != nil {
+		return false
+	}
+	return prog.Close() == nil
 }
 
 // wrapPermission turns the kernel's EPERM into ErrMissingCapability.

@@ -25,6 +25,8 @@ const (
 type Interface struct {
 	Index int
 	Kind  Kind
+	// Guard is for uplinks.
+	Guard Guard
 	// New makes sure that the attachment is looked at, not remembered: another interface may have got the number of
 	// one that is gone.
 	New bool
@@ -59,12 +61,20 @@ func (i Interface) attachments() []attachment {
 		return []attachment{{bpf.VethwayProgVwFromCutter, i.Index}}
 	case Bridge:
 		return []attachment{{bpf.VethwayProgVwToBridge, i.Index}}
-	case Tun:
-		return []attachment{{bpf.VethwayProgVwToTun, i.Index}, {bpf.VethwayProgVwFromTun, i.Index}}
-	default:
-		// The guard on what leaves comes first: nothing may leak while there is only one of the two.
-		return []attachment{{bpf.VethwayProgVwToUplink, i.Index}, {bpf.VethwayProgVwFromUplink, i.Index}}
 	}
+	// What looks at all that leaves comes first: nothing may leak while there is only one of the two.
+	programs := []string{bpf.VethwayProgVwToUplink, bpf.VethwayProgVwFromUplink, bpf.VethwayProgVwGuard}
+	if i.Kind == Tun {
+		programs = []string{bpf.VethwayProgVwToTun, bpf.VethwayProgVwFromTun, bpf.VethwayProgVwGuardTun}
+	}
+	if i.Guard != GuardTC {
+		programs = programs[:2]
+	}
+	all := make([]attachment, len(programs))
+	for n, program := range programs {
+		all[n] = attachment{program, i.Index}
+	}
+	return all
 }
 
 // devices attaches programs to interfaces in one of the two ways there are.
@@ -97,20 +107,13 @@ type Attachment struct {
 func (l *Loader) Attach(want []Interface) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	errs := []error{l.suspect(want)}
+	byXDP := want
+	want = l.xdp.ensure(want)
 	wanted := make(map[attachment]bool, len(want))
-	suspect := make(map[int]bool)
 	for _, i := range want {
 		for _, a := range i.attachments() {
 			wanted[a] = true
-		}
-		if i.New {
-			suspect[i.Index] = true
-		}
-	}
-	var errs []error
-	if len(suspect) > 0 {
-		if _, err := l.devices.look(func(a attachment) bool { return suspect[a.index] }); err != nil {
-			errs = append(errs, err)
 		}
 	}
 	have := make(map[attachment]bool)
@@ -134,6 +137,29 @@ func (l *Loader) Attach(want []Interface) error {
 			l.log.Debug("attached", "program", a.program, "ifindex", a.index)
 		}
 	}
+	errs = append(errs, l.detachOthers(have, wanted), l.xdp.release(byXDP))
+	return errors.Join(errs...)
+}
+
+// suspect looks at what is attached to interfaces that may be other ones than before.
+func (l *Loader) suspect(want []Interface) error {
+	suspect := make(map[int]bool)
+	for _, i := range want {
+		if i.New {
+			suspect[i.Index] = true
+		}
+	}
+	if len(suspect) == 0 {
+		return nil
+	}
+	only := func(a attachment) bool { return suspect[a.index] }
+	_, err := l.devices.look(only)
+	_, xdpErr := l.xdp.look(only)
+	return errors.Join(err, xdpErr)
+}
+
+func (l *Loader) detachOthers(have, wanted map[attachment]bool) error {
+	var errs []error
 	for a := range have {
 		if wanted[a] {
 			continue

@@ -30,7 +30,8 @@ type Loader struct {
 	poolFirst, poolLast uint16 // as the programs have it
 
 	mu      sync.Mutex
-	devices devices              // how programs are attached to interfaces
+	devices devices // how programs are attached to interfaces
+	xdp     *xdp
 	cgroup  map[string]link.Link // by program
 	defrag  uint64               // cookie of the namespace where fragments are put together; 0: not known
 }
@@ -76,6 +77,9 @@ func (l *Loader) open(ctx context.Context) error {
 		// A kernel before 6.4 does not even know its type. Without it, fragments out of order are dropped.
 		delete(spec.Programs, bpf.VethwayProgVwDefragment)
 	}
+	if !l.features.XDP {
+		delete(spec.Programs, bpf.VethwayProgVwXdp)
+	}
 	if err := l.openMaps(spec); err != nil {
 		return err
 	}
@@ -86,6 +90,10 @@ func (l *Loader) open(ctx context.Context) error {
 		return err
 	}
 	if err := l.openDevices(); err != nil {
+		return err
+	}
+	l.xdp = newXDP(l.paths, l.set, l.log)
+	if err := l.xdp.adopt(); err != nil {
 		return err
 	}
 	if err := l.openCgroup(spec); err != nil {
@@ -159,6 +167,9 @@ func (l *Loader) Close() error {
 	}
 	if l.devices != nil {
 		errs = append(errs, l.devices.close())
+	}
+	if l.xdp != nil {
+		errs = append(errs, l.xdp.close())
 	}
 	if l.set != nil {
 		errs = append(errs, l.set.close())

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/vethway/vethway/bpf"
 	"github.com/vethway/vethway/maps"
 )
 
@@ -33,7 +34,7 @@ func (t *tcx) adopt() error {
 	}
 	for _, base := range files {
 		program, index, err := maps.ParseLink(base)
-		if err != nil || index == 0 || isDefragLink(program) {
+		if err != nil || index == 0 || isDefragLink(program) || isXDPLink(program) {
 			continue
 		}
 		if err := t.adoptLink(attachment{program, index}, filepath.Join(t.paths.Links(), base)); err != nil {
@@ -114,9 +115,8 @@ func (t *tcx) attach(a attachment) error {
 	if ingress(a.program) {
 		where = ebpf.AttachTCXIngress
 	}
-	// At the head: a verdict of somebody before us hides packets from us, and isolation must not hang on that.
 	ln, err := link.AttachTCX(link.TCXOptions{
-		Interface: a.index, Program: t.set.programs[a.program], Attach: where, Anchor: link.Head(),
+		Interface: a.index, Program: t.set.programs[a.program], Attach: where, Anchor: t.place(a),
 	})
 	if errors.Is(err, unix.ENODEV) {
 		return ErrNoDevice
@@ -134,6 +134,18 @@ func (t *tcx) attach(a attachment) error {
 	}
 	t.links[a] = ln
 	return nil
+}
+
+// place is the head: a verdict of somebody before us hides packets from us, and isolation must not hang on that. But what the guard
+// drops, the uplink's program must not have taken before.
+func (t *tcx) place(a attachment) link.Anchor {
+	guard := map[string]string{
+		bpf.VethwayProgVwFromUplink: bpf.VethwayProgVwGuard, bpf.VethwayProgVwFromTun: bpf.VethwayProgVwGuardTun,
+	}[a.program]
+	if ln := t.links[attachment{guard, a.index}]; ln != nil {
+		return link.AfterLink(ln)
+	}
+	return link.Head()
 }
 
 // detach closes the link after it was unpinned; somebody else's descriptor must not keep it.

@@ -32,6 +32,9 @@ func (l *Loader) Verify() ([]string, error) {
 		}
 		repaired = append(repaired, a.String())
 	}
+	byXDP, err := l.xdp.repair()
+	errs = append(errs, err)
+	repaired = append(repaired, byXDP...)
 	errs = append(errs, l.lookCgroup())
 	added, err := l.attachCgroup()
 	errs = append(errs, err)
@@ -102,6 +105,11 @@ func (l *Loader) List() ([]Attachment, error) {
 	if err != nil {
 		return nil, err
 	}
+	byXDP, err := l.xdp.list()
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, byXDP...)
 	for program, ln := range l.cgroup {
 		info, err := ln.Info()
 		if err != nil {
