@@ -39,6 +39,8 @@ type Config struct {
 	NATPorts PortSpan
 	// Timeouts of flows of networks that have none of their own; the zero value stands for DefaultTimeouts.
 	Timeouts Timeouts
+	// Guard is what is dropped before anything else looks at it.
+	Guard Guard
 	// AllowShortTimeouts lets networks have timeouts that are shorter than the RFCs allow.
 	AllowShortTimeouts bool
 	// ReconcileInterval is how often the host is compared with the desired state without cause; 0: 30 s.
@@ -86,6 +88,9 @@ func (c *Config) setDefaults() error {
 		if _, err := path.Match(pattern, ""); err != nil {
 			return fmt.Errorf("uplink pattern %q: %w", pattern, err)
 		}
+	}
+	if err := c.Guard.XDP.check(); err != nil {
+		return err
 	}
 	if c.Timeouts == (Timeouts{}) {
 		c.Timeouts = DefaultTimeouts()

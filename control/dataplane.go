@@ -54,6 +54,10 @@ type DataplaneState struct {
 	MaxFlows, MaxFlowRate uint32
 	// Timeouts of flows of networks that have none of their own; the zero value stands for DefaultTimeouts.
 	Timeouts Timeouts
+	// Denied are prefixes from which nothing comes in. ClosedPorts, SourceRate and SourceBurst are as in Guard.
+	Denied                  []netip.Prefix
+	ClosedPorts             PortSpan
+	SourceRate, SourceBurst uint32
 }
 
 // DataplaneNetwork is a network as the packet programs see it.
@@ -101,9 +105,19 @@ type DataplanePort struct {
 type DataplaneUplink struct {
 	Index    int
 	Ethernet bool // false: no link-layer header (tun, wireguard)
+	XDP      XDPMode
 	MTU      int
 	Addrs    []netip.Addr // preferred first; used where the kernel cannot name a route's preferred source
 }
+
+// XDPMode says how an uplink runs XDP, while there is something to drop there.
+type XDPMode int
+
+const (
+	XDPNone    XDPMode = iota
+	XDPNative          // in the driver; where that refuses: not at all
+	XDPGeneric         // behind the driver
+)
 
 // HostPort is a port a socket of the host is bound to.
 type HostPort struct {

@@ -102,6 +102,8 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 		HostPorts: facts.Bound, Locals: facts.Locals, Routing: facts.Routing,
 		Detour: e.kernel.detour, Cutter: e.kernel.cutter, BindTCP: e.cfg.BindTCP,
 		MaxFlows: e.cfg.MaxFlows, MaxFlowRate: e.cfg.MaxFlowRate, Timeouts: e.cfg.Timeouts,
+		Denied: s.denied.prefixes(), ClosedPorts: e.cfg.Guard.ClosedPorts,
+		SourceRate: e.cfg.Guard.SourceRate, SourceBurst: e.cfg.Guard.SourceBurst,
 	}
 	for _, n := range s.sortedNetworks() {
 		if bridge, ok := e.kernel.bridges[n.ID]; ok {
@@ -126,7 +128,9 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 		maps.DeleteFunc(e.served, func(id string, _ servedPorts) bool { return s.containers[id] == nil })
 	}
 	for _, u := range e.uplinks() {
-		want.Uplinks = append(want.Uplinks, DataplaneUplink{Index: u.Index, Ethernet: u.Ethernet, MTU: u.MTU, Addrs: u.Addrs})
+		want.Uplinks = append(want.Uplinks, DataplaneUplink{
+			Index: u.Index, Ethernet: u.Ethernet, XDP: e.cfg.Guard.XDP.mode(u), MTU: u.MTU, Addrs: u.Addrs,
+		})
 	}
 	return want
 }

@@ -167,6 +167,8 @@ type UplinkFacts struct {
 	Addrs    []netip.Addr
 	// PacketSize is what the interface takes; larger ones are cut up before it sees them.
 	PacketSize PacketSize
+	// Driver is that of a device; empty for what the kernel itself makes (veths, tunnels, bonds).
+	Driver string
 }
 
 // HostAddr is an address of the host's, with the prefix that the interface is connected to.

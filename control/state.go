@@ -20,23 +20,28 @@ type state struct {
 	containers map[string]*container // by ID
 	leases     map[string]*lease     // by network ID
 	settings   *settings
+	denied     *denyList
 }
 
 func newState() *state {
 	return &state{
 		networks: map[string]*network{}, containers: map[string]*container{}, leases: map[string]*lease{},
-		settings: &settings{},
+		settings: &settings{}, denied: &denyList{},
 	}
 }
 
 func (s *state) clone() *state {
 	return &state{
 		networks: maps.Clone(s.networks), containers: maps.Clone(s.containers), leases: maps.Clone(s.leases),
-		settings: s.settings,
+		settings: s.settings, denied: s.denied,
 	}
 }
 
-const settingsKey = "engine"
+// The keys of records of KindSetting.
+const (
+	settingsKey = "engine"
+	deniedKey   = "denied"
+)
 
 // recordsSince returns what must be written to turn a stored before into s.
 func (s *state) recordsSince(before *state) ([]Record, error) {
@@ -47,6 +52,8 @@ func (s *state) recordsSince(before *state) ([]Record, error) {
 	records, err = appendDiff(records, err, KindLease, before.leases, s.leases)
 	records, err = appendDiff(records, err, KindSetting,
 		map[string]*settings{settingsKey: before.settings}, map[string]*settings{settingsKey: s.settings})
+	records, err = appendDiff(records, err, KindSetting,
+		map[string]*denyList{deniedKey: before.denied}, map[string]*denyList{deniedKey: s.denied})
 	return records, err
 }
 
@@ -84,11 +91,7 @@ func loadState(ctx context.Context, store Store) (*state, error) {
 		case KindLease:
 			return decodeInto(s.leases, r)
 		case KindSetting:
-			one := map[string]*settings{}
-			if err := decodeInto(one, r); err != nil {
-				return err
-			}
-			s.settings = one[r.Key]
+			return s.loadSetting(r)
 		}
 		return nil
 	})
@@ -99,6 +102,23 @@ func loadState(ctx context.Context, store Store) (*state, error) {
 		return nil, api.Errorf(api.Corrupt, "load the state: %w", err)
 	}
 	return s, nil
+}
+
+func (s *state) loadSetting(r Record) error {
+	if r.Key == deniedKey {
+		one := map[string]*denyList{}
+		if err := decodeInto(one, r); err != nil {
+			return err
+		}
+		s.denied = one[r.Key]
+		return nil
+	}
+	one := map[string]*settings{}
+	if err := decodeInto(one, r); err != nil {
+		return err
+	}
+	s.settings = one[r.Key]
+	return nil
 }
 
 func decodeInto[T any](into map[string]*T, r Record) error {
@@ -140,7 +160,7 @@ func (s *state) check() error {
 			}
 		}
 	}
-	return nil
+	return s.denied.check()
 }
 
 // sortedNetworks and sortedContainers go by name.

@@ -79,6 +79,7 @@ func (l *Loader) open(ctx context.Context) error {
 	}
 	if !l.features.XDP {
 		delete(spec.Programs, bpf.VethwayProgVwXdp)
+		delete(spec.Programs, bpf.VethwayProgVwXdpGeneric)
 	}
 	if err := l.openMaps(spec); err != nil {
 		return err

@@ -31,15 +31,12 @@ const (
 	AttachXDPGeneric AttachMode = "xdp-generic"
 )
 
-// genericXDP is how the link is called where the program runs behind the driver: the kernel does not tell.
-const genericXDP = bpf.VethwayProgVwXdp + "_generic"
-
-// isXDPLink tells the links of vw_xdp from others.
+// isXDPLink tells the links of XDP programs from others.
 func isXDPLink(program string) bool {
-	return program == bpf.VethwayProgVwXdp || program == genericXDP
+	return program == bpf.VethwayProgVwXdp || program == bpf.VethwayProgVwXdpGeneric
 }
 
-// xdp attaches vw_xdp, by links. It is never the only one to do its work: an interface that refuses it has vw_guard.
+// xdp attaches vw_xdp or vw_xdp_generic, by links. It is never the only one to do its work: an interface that refuses it has vw_guard.
 type xdp struct {
 	paths   maps.Paths
 	set     *programSet
@@ -79,11 +76,11 @@ func (x *xdp) adoptLink(a attachment, ln link.Link) error {
 	if err != nil {
 		return err
 	}
-	prog := x.set.programs[bpf.VethwayProgVwXdp]
+	prog := x.set.programs[a.program]
 	if !on || prog == nil {
 		return drop(ln)
 	}
-	if err := update(ln, prog, x.set.ids[bpf.VethwayProgVwXdp]); err != nil {
+	if err := update(ln, prog, x.set.ids[a.program]); err != nil {
 		return fmt.Errorf("update %s: %w", a, err)
 	}
 	x.links[a] = ln
@@ -106,7 +103,7 @@ func (i Interface) xdp() (attachment, bool) {
 	case GuardXDP:
 		return attachment{bpf.VethwayProgVwXdp, i.Index}, true
 	case GuardXDPGeneric:
-		return attachment{genericXDP, i.Index}, true
+		return attachment{bpf.VethwayProgVwXdpGeneric, i.Index}, true
 	}
 	return attachment{}, false
 }
@@ -152,9 +149,9 @@ func (x *xdp) have(a attachment) bool {
 }
 
 func (x *xdp) attach(a attachment) error {
-	prog, flags := x.set.programs[bpf.VethwayProgVwXdp], link.XDPDriverMode
-	other := attachment{genericXDP, a.index}
-	if a.program == genericXDP {
+	prog, flags := x.set.programs[a.program], link.XDPDriverMode
+	other := attachment{bpf.VethwayProgVwXdpGeneric, a.index}
+	if a.program == bpf.VethwayProgVwXdpGeneric {
 		flags, other.program = link.XDPGenericMode, bpf.VethwayProgVwXdp
 	}
 	if prog == nil {
@@ -263,11 +260,11 @@ func (x *xdp) list() ([]Attachment, error) {
 			return nil, fmt.Errorf("describe link of %s: %w", a, err)
 		}
 		on, mode := info.XDP(), AttachXDP
-		if a.program == genericXDP {
+		if a.program == bpf.VethwayProgVwXdpGeneric {
 			mode = AttachXDPGeneric
 		}
 		all = append(all, Attachment{
-			Program: bpf.VethwayProgVwXdp, Index: a.index, Mode: mode, ProgramID: uint32(info.Program),
+			Program: a.program, Index: a.index, Mode: mode, ProgramID: uint32(info.Program),
 			Attached: on != nil && int(on.Ifindex) == a.index,
 		})
 	}

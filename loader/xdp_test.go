@@ -36,7 +36,7 @@ func (o *running) guards() []string {
 	}
 	names := []string{}
 	for _, a := range all {
-		if a.Attached && (a.Program == bpf.VethwayProgVwXdp || strings.HasPrefix(a.Program, bpf.VethwayProgVwGuard)) {
+		if a.Attached && (a.Mode == loader.AttachXDP || a.Mode == loader.AttachXDPGeneric || strings.HasPrefix(a.Program, bpf.VethwayProgVwGuard)) {
 			names = append(names, fmt.Sprintf("%s %s-%d", a.Mode, a.Program, a.Index))
 		}
 	}
@@ -80,7 +80,7 @@ func TestXDPOnUplinks(t *testing.T) {
 	generic := native
 	generic.Guard = loader.GuardXDPGeneric
 	o.attach(generic, refused)
-	equal(t, "generic", o.guards(), sorted(fmt.Sprintf("xdp-generic vw_xdp-%d", up), onBridge))
+	equal(t, "generic", o.guards(), sorted(fmt.Sprintf("xdp-generic vw_xdp_generic-%d", up), onBridge))
 	if got := l.xdpOf("up0"); got != "generic" {
 		t.Errorf("up0 runs XDP %q, want generic", got)
 	}

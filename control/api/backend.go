@@ -32,5 +32,9 @@ type Backend interface {
 	// Events lists what was refused to containers lately, the oldest first.
 	Events(ctx context.Context, filter EventFilter) ([]Event, error)
 	Drops(ctx context.Context) ([]Drop, error)
+	// DenySources puts prefixes on the deny list and returns those that were not on it; AllowSources takes them off, all or none.
+	DenySources(ctx context.Context, req Deny) ([]Denial, error)
+	AllowSources(ctx context.Context, req Deny) ([]Denial, error)
+	DeniedSources(ctx context.Context) ([]Denial, error)
 	Status(ctx context.Context) (Status, error)
 }

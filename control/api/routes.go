@@ -133,6 +133,29 @@ func (h *handler) drops(r *http.Request) (int, any, error) {
 	return http.StatusOK, orEmpty(list), err
 }
 
+func (h *handler) deniedSources(r *http.Request) (int, any, error) {
+	list, err := h.backend.DeniedSources(r.Context())
+	return http.StatusOK, orEmpty(list), err
+}
+
+func (h *handler) denySources(r *http.Request) (int, any, error) {
+	var req Deny
+	if err := decode(r, &req); err != nil {
+		return 0, nil, err
+	}
+	list, err := h.backend.DenySources(r.Context(), req)
+	return http.StatusOK, orEmpty(list), err
+}
+
+func (h *handler) allowSources(r *http.Request) (int, any, error) {
+	var req Deny
+	if err := decode(r, &req); err != nil {
+		return 0, nil, err
+	}
+	list, err := h.backend.AllowSources(r.Context(), req)
+	return http.StatusOK, orEmpty(list), err
+}
+
 func (h *handler) status(r *http.Request) (int, any, error) {
 	s, err := h.backend.Status(r.Context())
 	return http.StatusOK, s, err

@@ -66,6 +66,9 @@ func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 		"POST /v1/flows/flush":                h.flushFlows,
 		"GET /v1/events":                      h.events,
 		"GET /v1/drops":                       h.drops,
+		"GET /v1/denied":                      h.deniedSources,
+		"POST /v1/denied":                     h.denySources,
+		"POST /v1/denied/remove":              h.allowSources,
 		"GET /v1/status":                      h.status,
 	} {
 		mux.Handle(pattern, h.serve(ep))

@@ -190,6 +190,21 @@ func (c *Client) Drops(ctx context.Context) ([]api.Drop, error) {
 	return call[[]api.Drop](ctx, c, http.MethodGet, "/v1/drops", nil, nil)
 }
 
+// DenySources puts prefixes on the deny list and returns those that were not on it.
+func (c *Client) DenySources(ctx context.Context, req api.Deny) ([]api.Denial, error) {
+	return call[[]api.Denial](ctx, c, http.MethodPost, "/v1/denied", nil, req)
+}
+
+// AllowSources takes prefixes off the deny list and returns what was there.
+func (c *Client) AllowSources(ctx context.Context, req api.Deny) ([]api.Denial, error) {
+	return call[[]api.Denial](ctx, c, http.MethodPost, "/v1/denied/remove", nil, req)
+}
+
+// DeniedSources lists the deny list.
+func (c *Client) DeniedSources(ctx context.Context) ([]api.Denial, error) {
+	return call[[]api.Denial](ctx, c, http.MethodGet, "/v1/denied", nil, nil)
+}
+
 // Status says how the daemon is.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return call[api.Status](ctx, c, http.MethodGet, "/v1/status", nil, nil)

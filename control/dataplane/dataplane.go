@@ -35,6 +35,8 @@ type Dataplane struct {
 	veths      mirror[uint32, maps.Veth]
 	published  published
 	settings   mirror[uint32, maps.Settings]
+	guards     mirror[uint32, maps.Guard]
+	denied     mirror[netip.Prefix, maps.Denial]
 	slots      slots
 	ports      ports
 	synced     bool   // since the start
@@ -76,6 +78,8 @@ func New(cfg Config) (*Dataplane, error) {
 		veths:     newMirror(m.Veths, cmp.Compare[uint32]),
 		published: published{table: m.Published},
 		settings:  newMirror(m.Settings, cmp.Compare[uint32]),
+		guards:    newMirror(m.Guards, cmp.Compare[uint32]),
+		denied:    newMirror(m.Denied, mostSpecificFirst),
 		slots:     slots,
 		ports:     ports{use: use},
 		seed:      maphash.MakeSeed(),
@@ -141,7 +145,7 @@ func (d *Dataplane) load() error {
 	d.ports.load(d.cfg.Clock())
 	return inOrder(
 		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.settings.load,
-		func() error { return d.published.load(&d.slots) },
+		d.guards.load, d.denied.load, func() error { return d.published.load(&d.slots) },
 	)
 }
 
@@ -150,6 +154,8 @@ func (d *Dataplane) add(p *plan) error {
 	return inOrder(
 		func() error { return d.slots.take(&p.slots) },
 		func() error { return d.settings.add(p.settings) },
+		func() error { return d.denied.add(p.denied) },
+		func() error { return d.guards.add(p.guards) },
 		func() error { return d.networks.add(p.networks) },
 		func() error { return d.addresses.add(p.addresses) },
 		func() error { return d.uplinks.add(p.uplinks) },
@@ -176,6 +182,7 @@ func (d *Dataplane) remove(p *plan) error {
 		func() error { return d.uplinks.remove(p.uplinks) },
 		func() error { return d.addresses.remove(p.addresses) },
 		func() error { return d.networks.remove(p.networks) },
+		func() error { return d.denied.remove(p.denied) },
 		func() error { return d.slots.release(&p.slots) },
 	)
 }

@@ -26,6 +26,8 @@ type plan struct {
 	slots      slotPlan
 	hostPorts  map[uint32]bool // those that sockets of the host are bound to
 	settings   map[uint32]maps.Settings
+	guards     map[uint32]maps.Guard
+	denied     map[netip.Prefix]maps.Denial
 	detour     control.DetourInfo
 	cutter     control.CutterInfo
 	interfaces []loader.Interface
@@ -52,6 +54,9 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 	}
 	for _, prefix := range want.Locals {
 		p.planLocal(prefix, gateways)
+	}
+	if err := p.planGuard(want); err != nil {
+		return nil, err
 	}
 	for _, u := range want.Uplinks {
 		d.planUplink(p, u)
@@ -164,7 +169,9 @@ func (d *Dataplane) planUplink(p *plan, u control.DataplaneUplink) {
 		kind = loader.Ethernet
 	}
 	_, same := d.uplinks.have[uint32(u.Index)]
-	p.interfaces = append(p.interfaces, loader.Interface{Index: u.Index, Kind: kind, New: !same, Optional: true})
+	p.interfaces = append(p.interfaces, loader.Interface{
+		Index: u.Index, Kind: kind, Guard: p.guardOf(u), New: !same, Optional: true,
+	})
 }
 
 func (d *Dataplane) planEndpoint(p *plan, e control.DataplaneEndpoint) error {

@@ -40,6 +40,7 @@ func (l *Links) host(ctx context.Context) (control.HostFacts, error) {
 		return facts, fmt.Errorf("list routes: %w", err)
 	}
 	facts.Uplinks = uplinks(links, addrs)
+	l.nameDrivers(facts.Uplinks, links)
 	facts.Addrs = hostAddrs(links, addrs)
 	facts.Locals, facts.Routes = sortRoutes(links, routes)
 	rules, err := dump(ctx, func() ([]netlink.Rule, error) { return l.h.RuleList(netlink.FAMILY_ALL) })

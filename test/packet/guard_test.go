@@ -28,6 +28,7 @@ type guardPost struct {
 func (w *world) guardPosts() []guardPost {
 	return []guardPost{
 		{name: "vw_xdp", prog: w.XDP, hook: bpf.VethwayHookHOOK_XDP, pass: 2, drop: 1, xdp: true},
+		{name: "vw_xdp_generic", prog: w.XDPGeneric, hook: bpf.VethwayHookHOOK_XDP, pass: 2, drop: 1, xdp: true},
 		{name: "vw_guard", prog: w.Guard, hook: bpf.VethwayHookHOOK_GUARD, pass: next, drop: drop},
 	}
 }

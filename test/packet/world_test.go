@@ -45,6 +45,7 @@ type programs struct {
 	FromDetour    *ebpf.Program `ebpf:"vw_from_detour"`
 	FromCutter    *ebpf.Program `ebpf:"vw_from_cutter"`
 	XDP           *ebpf.Program `ebpf:"vw_xdp"`
+	XDPGeneric    *ebpf.Program `ebpf:"vw_xdp_generic"`
 	Guard         *ebpf.Program `ebpf:"vw_guard"`
 	GuardTun      *ebpf.Program `ebpf:"vw_guard_tun"`
 	ToUplink      *ebpf.Program `ebpf:"vw_to_uplink"`
@@ -189,7 +190,7 @@ func emptyMap(t testing.TB, m *ebpf.Map) {
 }
 
 func (w *world) close() {
-	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC, w.GCBinding, w.XDP, w.Guard, w.GuardTun} {
+	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC, w.GCBinding, w.XDP, w.XDPGeneric, w.Guard, w.GuardTun} {
 		p.Close()
 	}
 	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.PortFlows, w.Quotas, w.Settings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls, w.Fragments, w.Origins, w.Marks, w.Guards, w.Denied, w.Sources} {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vethway/vethway/cmd/internal/cli/app"
 	"github.com/vethway/vethway/cmd/internal/cli/container"
+	"github.com/vethway/vethway/cmd/internal/cli/deny"
 	"github.com/vethway/vethway/cmd/internal/cli/drop"
 	"github.com/vethway/vethway/cmd/internal/cli/event"
 	"github.com/vethway/vethway/cmd/internal/cli/exit"
@@ -73,7 +74,7 @@ wrong has an exit code of its own: see "vethway help exit-codes".`
 	root.AddCommand(
 		network.New(a), container.NewRun(a), container.NewExec(a), container.NewList(a), container.NewInspect(a),
 		container.NewStop(a), container.NewAttach(a), container.NewDetach(a), port.New(a), flow.New(a), mapcmd.New(a),
-		drop.New(a), event.New(a), status.New(a), whoami.New(a), newUninstall(a), newExitCodes(a),
+		deny.New(a), drop.New(a), event.New(a), status.New(a), whoami.New(a), newUninstall(a), newExitCodes(a),
 	)
 	return root
 }

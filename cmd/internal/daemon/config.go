@@ -39,6 +39,7 @@ type Config struct {
 	Bases    []string // prefixes that subnets are taken out of
 	MTU      int      // of new networks that name none; 0: 1500
 	Flows    FlowConfig
+	Guard    GuardConfig
 
 	LogLevel  string
 	LogFormat string
@@ -105,6 +106,9 @@ func (c *Config) check() error {
 		return exit.Errorf(exit.BadConfig, "%w", err)
 	}
 	if err := c.Flows.check(); err != nil {
+		return err
+	}
+	if err := c.Guard.check(); err != nil {
 		return err
 	}
 	if _, err := c.bases(); err != nil {

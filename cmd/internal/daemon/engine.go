@@ -88,6 +88,9 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 	if cfg.Timeouts, err = c.Flows.timeouts(); err != nil {
 		return err
 	}
+	if cfg.Guard, err = c.Guard.guard(); err != nil {
+		return err
+	}
 	if e.Engine, err = control.New(ctx, cfg); err != nil {
 		return fmt.Errorf("load the state: %w", err)
 	}

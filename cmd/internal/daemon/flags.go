@@ -27,6 +27,7 @@ func (c *Config) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.Attach, "attach", AttachAuto, "how to attach programs: auto, tcx or clsact")
 	f.StringVar(&c.NATPorts, "nat-ports", "", "FIRST-LAST: source ports for masquerading alone (default: what is free beside the host's own range)")
 	c.Flows.addFlags(f)
+	c.Guard.addFlags(f)
 	f.StringSliceVar(&c.Bases, "subnet-base", nil, "prefixes to take new networks' subnets from")
 	f.IntVar(&c.MTU, "mtu", 0, "MTU of new networks that name none (default 1500)")
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error; SIGHUP reads it again from the file")

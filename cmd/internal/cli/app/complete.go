@@ -57,6 +57,18 @@ func (a *App) CompleteContainers() Completer {
 	})
 }
 
+// CompleteDenied completes prefixes of the deny list.
+func (a *App) CompleteDenied() Completer {
+	return a.complete(func(ctx context.Context, c api.Backend) ([]string, error) {
+		list, err := c.DeniedSources(ctx)
+		prefixes := make([]string, 0, len(list))
+		for _, d := range list {
+			prefixes = append(prefixes, d.Prefix.String())
+		}
+		return prefixes, err
+	})
+}
+
 // CompleteInTurn completes the first argument by the first completer, and so on; the last serves all that follow if
 // repeat is set.
 func CompleteInTurn(repeat bool, turns ...Completer) Completer {
