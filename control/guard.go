@@ -108,7 +108,7 @@ func (e *Engine) DenySources(ctx context.Context, req api.Deny) ([]api.Denial, e
 		if err := checkDeny(req); err != nil {
 			return err
 		}
-		now := time.Now()
+		now := time.Now().UTC().Round(0) // as it comes back from the store
 		for _, p := range unique(req.Prefixes) {
 			if _, on := next.denied.find(p); !on {
 				added = append(added, denial{p, now})

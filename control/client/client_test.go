@@ -136,6 +136,15 @@ func TestEveryRequest(t *testing.T) {
 	drops, err := c.Drops(ctx)
 	same(t, "drops", drops, err, []api.Drop{}, nil)
 
+	denied := api.Deny{Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}}
+	added, err := c.DenySources(ctx, denied)
+	wantAdded, wantErr := engine.DeniedSources(ctx)
+	same(t, "denied", added, err, wantAdded, wantErr)
+	gone, err := c.AllowSources(ctx, denied)
+	same(t, "allowed", gone, err, wantAdded, nil)
+	none, err := c.DeniedSources(ctx)
+	same(t, "nobody denied", none, err, []api.Denial{}, nil)
+
 	withdrawn, err := c.UnpublishPorts(ctx, "c1", api.PortUnpublish{Publish: []api.PublishSpec{{HostPort: 99, ContainerPort: 99}}})
 	must(err)
 	if len(withdrawn) != 2 {

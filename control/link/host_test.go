@@ -273,3 +273,20 @@ func bindDual(t *testing.T, ns *netlab.Namespace, port int) int {
 	}
 	return fd
 }
+
+// A veth is asked, as the tests have no device: it is not taken for one.
+func TestDrivers(t *testing.T) {
+	l := newLab(t)
+	l.run(l.host, "ip link add up0 type veth peer name down0")
+	if got, err := l.driver("up0"); err != nil || got != "veth" {
+		t.Errorf("the driver of a veth: %q, %v", got, err)
+	}
+	if got, err := l.driver("none0"); err == nil {
+		t.Errorf("the driver of nothing: %q", got)
+	}
+	for _, up := range l.facts().Uplinks {
+		if up.Driver != "" {
+			t.Errorf("%s is taken for a device of driver %s", up.Name, up.Driver)
+		}
+	}
+}

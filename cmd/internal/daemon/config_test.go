@@ -5,12 +5,14 @@ package daemon
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
 
 	"github.com/vethway/vethway/cmd/internal/cli/exit"
+	"github.com/vethway/vethway/control"
 )
 
 func TestConfigRefuses(t *testing.T) {
@@ -114,4 +116,47 @@ func write(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func TestGuardConfig(t *testing.T) {
+	for _, tc := range []struct {
+		args string
+		want control.Guard
+		says string
+	}{
+		{"", control.Guard{XDP: control.XDPUplinks{Auto: true}}, ""},
+		{"--xdp=off", control.Guard{}, ""},
+		{"--xdp=eth0,ens* --xdp-generic", control.Guard{XDP: control.XDPUplinks{Names: []string{"eth0", "ens*"}, Generic: true}}, ""},
+		{"--xdp=off --drop-closed-ports=1-1023 --max-source-rate=50 --max-source-burst=200",
+			control.Guard{ClosedPorts: control.PortSpan{First: 1, Last: 1023}, SourceRate: 50, SourceBurst: 200}, ""},
+		{"--xdp=auto,eth0", control.Guard{}, "xdp"},
+		{"--xdp=[", control.Guard{}, "xdp"},
+		{"--xdp-generic", control.Guard{}, "names no interface"},
+		{"--drop-closed-ports=80", control.Guard{}, "want FIRST-LAST"},
+		{"--drop-closed-ports=0-80", control.Guard{}, "want FIRST-LAST"},
+		{"--drop-closed-ports=90-80", control.Guard{}, "want FIRST-LAST"},
+		{"--max-source-rate=-1", control.Guard{}, "max-source-rate -1"},
+		{"--max-source-burst=5", control.Guard{}, "without max-source-rate"},
+	} {
+		var c Config
+		flags := pflag.NewFlagSet("vethwayd", pflag.ContinueOnError)
+		c.addFlags(flags)
+		if err := flags.Parse(strings.Fields(tc.args)); err != nil {
+			t.Fatal(err)
+		}
+		err := c.Complete()
+		if tc.says != "" {
+			if code, _ := exit.Classify(err); code != exit.BadConfig || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%s: %v, want something with %q", tc.args, err, tc.says)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", tc.args, err)
+			continue
+		}
+		if got, err := c.Guard.guard(); err != nil || !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%s: %+v, %v, want %+v", tc.args, got, err, tc.want)
+		}
+	}
 }
