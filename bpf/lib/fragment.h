@@ -59,7 +59,7 @@ static __always_inline int fragment_detour(struct __sk_buff *ctx, const struct p
 	const struct settings_value *setting = settings_get();
 	struct origin_key key = { .src = pkt->key.src, .dst = pkt->key.dst, .proto = pkt->key.proto };
 	struct origin_value origin = { .ifindex = ctx->ifindex };
-	struct ethhdr *eth;
+	struct ethhdr *eth = NULL;
 
 	if (!setting || !setting->detour)
 		return 0;
@@ -76,11 +76,12 @@ static __always_inline int fragment_detour(struct __sk_buff *ctx, const struct p
 	if (bpf_map_update_elem(&origins, &key, &origin, BPF_ANY))
 		return 0;
 	/* On the way back the kernel takes the header off again. */
-	if (!pkt->l3) {
+	if (!pkt->l3)
 		eth = packet_push_eth(ctx, pkt);
-		if (!eth)
-			return -DROP_REWRITE;
-	}
+	/* verifier: it does not see that both looks at l3 find the same, and the compiler, which does, leaves this out where it can. */
+	barrier_var(eth);
+	if (!eth)
+		return -DROP_REWRITE;
 	mac_copy(eth->h_dest, setting->detour_mac);
 	return bpf_redirect(setting->detour, 0);
 }
