@@ -78,6 +78,11 @@ type VethwayCounterValue struct {
 	Bytes   uint64
 }
 
+type VethwayDeniedValue struct {
+	_   structs.HostLayout
+	Pad uint32
+}
+
 type VethwayDropReason uint32
 
 const (
@@ -109,6 +114,9 @@ const (
 	VethwayDropReasonDROP_QUOTA            VethwayDropReason = 25
 	VethwayDropReasonDROP_UNSOLICITED      VethwayDropReason = 26
 	VethwayDropReasonDROP_FILTERED         VethwayDropReason = 27
+	VethwayDropReasonDROP_DENIED           VethwayDropReason = 28
+	VethwayDropReasonDROP_CLOSED_PORT      VethwayDropReason = 29
+	VethwayDropReasonDROP_SOURCE_RATE      VethwayDropReason = 30
 )
 
 type VethwayEndpointValue struct {
@@ -238,6 +246,15 @@ type VethwayGcBindingArgs struct {
 	Pad   uint32
 }
 
+type VethwayGuardValue struct {
+	_           structs.HostLayout
+	Flags       uint32
+	ClosedFirst uint16
+	ClosedLast  uint16
+	Interval    uint64
+	Burst       uint64
+}
+
 type VethwayHook uint32
 
 const (
@@ -248,6 +265,8 @@ const (
 	VethwayHookHOOK_TO_BRIDGE      VethwayHook = 4
 	VethwayHookHOOK_FROM_DETOUR    VethwayHook = 5
 	VethwayHookHOOK_FROM_CUTTER    VethwayHook = 6
+	VethwayHookHOOK_XDP            VethwayHook = 7
+	VethwayHookHOOK_GUARD          VethwayHook = 8
 )
 
 type VethwayNetworkValue struct {
@@ -329,6 +348,11 @@ type VethwaySocketValue struct {
 	Pad  uint32
 }
 
+type VethwaySourceValue struct {
+	_   structs.HostLayout
+	Due uint64
+}
+
 type VethwayUplinkValue struct {
 	_     structs.HostLayout
 	Addr4 VethwayAddr
@@ -360,12 +384,14 @@ const (
 	VethwayMapBindings         = "bindings"
 	VethwayMapCalls            = "calls"
 	VethwayMapCounters         = "counters"
+	VethwayMapDenied           = "denied"
 	VethwayMapDrafts           = "drafts"
 	VethwayMapEndpoints        = "endpoints"
 	VethwayMapEvents           = "events"
 	VethwayMapFlows            = "flows"
 	VethwayMapFragments        = "fragments"
 	VethwayMapGenerations      = "generations"
+	VethwayMapGuards           = "guards"
 	VethwayMapNetworks         = "networks"
 	VethwayMapOrigins          = "origins"
 	VethwayMapPortFlows        = "port_flows"
@@ -374,6 +400,7 @@ const (
 	VethwayMapQuotas           = "quotas"
 	VethwayMapSettings         = "settings"
 	VethwayMapSockets          = "sockets"
+	VethwayMapSources          = "sources"
 	VethwayMapTries            = "tries"
 	VethwayMapUplinks          = "uplinks"
 	VethwayMapVeths            = "veths"
@@ -392,6 +419,8 @@ const (
 	VethwayProgVwGcBinding     = "vw_gc_binding"
 	VethwayProgVwGetpeername4  = "vw_getpeername4"
 	VethwayProgVwGetpeername6  = "vw_getpeername6"
+	VethwayProgVwGuard         = "vw_guard"
+	VethwayProgVwGuardTun      = "vw_guard_tun"
 	VethwayProgVwIcmpError     = "vw_icmp_error"
 	VethwayProgVwNewFlow       = "vw_new_flow"
 	VethwayProgVwNewInbound    = "vw_new_inbound"
@@ -406,6 +435,8 @@ const (
 	VethwayProgVwToBridge      = "vw_to_bridge"
 	VethwayProgVwToTun         = "vw_to_tun"
 	VethwayProgVwToUplink      = "vw_to_uplink"
+	VethwayProgVwXdp           = "vw_xdp"
+	VethwayProgVwXdpGeneric    = "vw_xdp_generic"
 	VethwayVarClockBase        = "clock_base"
 	VethwayVarClockMult        = "clock_mult"
 	VethwayVarDirectChecksums  = "direct_checksums"
@@ -473,6 +504,8 @@ type VethwayProgramSpecs struct {
 	VwGcBinding     *ebpf.ProgramSpec `ebpf:"vw_gc_binding"`
 	VwGetpeername4  *ebpf.ProgramSpec `ebpf:"vw_getpeername4"`
 	VwGetpeername6  *ebpf.ProgramSpec `ebpf:"vw_getpeername6"`
+	VwGuard         *ebpf.ProgramSpec `ebpf:"vw_guard"`
+	VwGuardTun      *ebpf.ProgramSpec `ebpf:"vw_guard_tun"`
 	VwIcmpError     *ebpf.ProgramSpec `ebpf:"vw_icmp_error"`
 	VwNewFlow       *ebpf.ProgramSpec `ebpf:"vw_new_flow"`
 	VwNewInbound    *ebpf.ProgramSpec `ebpf:"vw_new_inbound"`
@@ -487,6 +520,8 @@ type VethwayProgramSpecs struct {
 	VwToBridge      *ebpf.ProgramSpec `ebpf:"vw_to_bridge"`
 	VwToTun         *ebpf.ProgramSpec `ebpf:"vw_to_tun"`
 	VwToUplink      *ebpf.ProgramSpec `ebpf:"vw_to_uplink"`
+	VwXdp           *ebpf.ProgramSpec `ebpf:"vw_xdp"`
+	VwXdpGeneric    *ebpf.ProgramSpec `ebpf:"vw_xdp_generic"`
 }
 
 // VethwayMapSpecs contains maps before they are loaded into the kernel.
@@ -498,12 +533,14 @@ type VethwayMapSpecs struct {
 	Bindings    *ebpf.MapSpec `ebpf:"bindings"`
 	Calls       *ebpf.MapSpec `ebpf:"calls"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
+	Denied      *ebpf.MapSpec `ebpf:"denied"`
 	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
 	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Flows       *ebpf.MapSpec `ebpf:"flows"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	Generations *ebpf.MapSpec `ebpf:"generations"`
+	Guards      *ebpf.MapSpec `ebpf:"guards"`
 	Networks    *ebpf.MapSpec `ebpf:"networks"`
 	Origins     *ebpf.MapSpec `ebpf:"origins"`
 	PortFlows   *ebpf.MapSpec `ebpf:"port_flows"`
@@ -512,6 +549,7 @@ type VethwayMapSpecs struct {
 	Quotas      *ebpf.MapSpec `ebpf:"quotas"`
 	Settings    *ebpf.MapSpec `ebpf:"settings"`
 	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
+	Sources     *ebpf.MapSpec `ebpf:"sources"`
 	Tries       *ebpf.MapSpec `ebpf:"tries"`
 	Uplinks     *ebpf.MapSpec `ebpf:"uplinks"`
 	Veths       *ebpf.MapSpec `ebpf:"veths"`
@@ -556,12 +594,14 @@ type VethwayMaps struct {
 	Bindings    *ebpf.Map `ebpf:"bindings"`
 	Calls       *ebpf.Map `ebpf:"calls"`
 	Counters    *ebpf.Map `ebpf:"counters"`
+	Denied      *ebpf.Map `ebpf:"denied"`
 	Drafts      *ebpf.Map `ebpf:"drafts"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Flows       *ebpf.Map `ebpf:"flows"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	Generations *ebpf.Map `ebpf:"generations"`
+	Guards      *ebpf.Map `ebpf:"guards"`
 	Networks    *ebpf.Map `ebpf:"networks"`
 	Origins     *ebpf.Map `ebpf:"origins"`
 	PortFlows   *ebpf.Map `ebpf:"port_flows"`
@@ -570,6 +610,7 @@ type VethwayMaps struct {
 	Quotas      *ebpf.Map `ebpf:"quotas"`
 	Settings    *ebpf.Map `ebpf:"settings"`
 	Sockets     *ebpf.Map `ebpf:"sockets"`
+	Sources     *ebpf.Map `ebpf:"sources"`
 	Tries       *ebpf.Map `ebpf:"tries"`
 	Uplinks     *ebpf.Map `ebpf:"uplinks"`
 	Veths       *ebpf.Map `ebpf:"veths"`
@@ -582,12 +623,14 @@ func (m *VethwayMaps) Close() error {
 		m.Bindings,
 		m.Calls,
 		m.Counters,
+		m.Denied,
 		m.Drafts,
 		m.Endpoints,
 		m.Events,
 		m.Flows,
 		m.Fragments,
 		m.Generations,
+		m.Guards,
 		m.Networks,
 		m.Origins,
 		m.PortFlows,
@@ -596,6 +639,7 @@ func (m *VethwayMaps) Close() error {
 		m.Quotas,
 		m.Settings,
 		m.Sockets,
+		m.Sources,
 		m.Tries,
 		m.Uplinks,
 		m.Veths,
@@ -635,6 +679,8 @@ type VethwayPrograms struct {
 	VwGcBinding     *ebpf.Program `ebpf:"vw_gc_binding"`
 	VwGetpeername4  *ebpf.Program `ebpf:"vw_getpeername4"`
 	VwGetpeername6  *ebpf.Program `ebpf:"vw_getpeername6"`
+	VwGuard         *ebpf.Program `ebpf:"vw_guard"`
+	VwGuardTun      *ebpf.Program `ebpf:"vw_guard_tun"`
 	VwIcmpError     *ebpf.Program `ebpf:"vw_icmp_error"`
 	VwNewFlow       *ebpf.Program `ebpf:"vw_new_flow"`
 	VwNewInbound    *ebpf.Program `ebpf:"vw_new_inbound"`
@@ -649,6 +695,8 @@ type VethwayPrograms struct {
 	VwToBridge      *ebpf.Program `ebpf:"vw_to_bridge"`
 	VwToTun         *ebpf.Program `ebpf:"vw_to_tun"`
 	VwToUplink      *ebpf.Program `ebpf:"vw_to_uplink"`
+	VwXdp           *ebpf.Program `ebpf:"vw_xdp"`
+	VwXdpGeneric    *ebpf.Program `ebpf:"vw_xdp_generic"`
 }
 
 func (p *VethwayPrograms) Close() error {
@@ -668,6 +716,8 @@ func (p *VethwayPrograms) Close() error {
 		p.VwGcBinding,
 		p.VwGetpeername4,
 		p.VwGetpeername6,
+		p.VwGuard,
+		p.VwGuardTun,
 		p.VwIcmpError,
 		p.VwNewFlow,
 		p.VwNewInbound,
@@ -682,6 +732,8 @@ func (p *VethwayPrograms) Close() error {
 		p.VwToBridge,
 		p.VwToTun,
 		p.VwToUplink,
+		p.VwXdp,
+		p.VwXdpGeneric,
 	)
 }
 
