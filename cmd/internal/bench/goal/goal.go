@@ -137,7 +137,7 @@ func (l line) along(g *report.Goal, ours report.Result, results []report.Result)
 	g.Note = fmt.Sprintf("%d %s, against %d", ours.X, ours.Axis, first.X)
 	g.Theirs = first.Median
 	a, b := ours.Median, first.Median
-	if disturbed(ours) || disturbed(first) {
+	if l.figure == rate && (disturbed(ours) || disturbed(first)) {
 		// What an event costs is the same whoever else wants the CPU.
 		a, b = first.Cost, ours.Cost
 		g.Note += ", by CPU time"

@@ -44,7 +44,8 @@ func (s *site) crowd(ctx context.Context, r *Report) error {
 		attaches = append(attaches, float64(took.Microseconds())/1e3)
 	}
 	which := fmt.Sprintf("container %s, with %d ports each", grouped(s.cfg.Crowd), CrowdPorts)
-	attach, detach := result("attach-last", "attach "+which, "ms", attaches), result("detach-last", "detach "+which, "ms", detaches)
+	attach, detach := result(attachLast, "attach "+which, "ms", attaches), result("detach-last", "detach "+which, "ms", detaches)
+	attach.Count, detach.Count = s.cfg.Crowd, s.cfg.Crowd
 	if s.cfg.Crowd == DefaultCrowd {
 		attach.Budget = float64(crowdBudget.Milliseconds())
 	}

@@ -33,6 +33,9 @@ type Config struct {
 // publishName is the result of publishing by one request of the API.
 const publishName = "publish"
 
+// attachLast is the result of attaching the last of many containers.
+const attachLast = "attach-last"
+
 // Budgets for what the defaults measure.
 const (
 	attachBudget = 10 * time.Second
