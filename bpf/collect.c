@@ -38,7 +38,7 @@ int vw_gc(struct gc_args *args)
 		return 0;
 	if ((!reply && flow && gc_is_fresh(flow)) || (!flow && reply && gc_is_fresh(reply)))
 		return 0;
-	if (flow && life_end(&flow->slot, life_of(flow->slot, flow->generation))) {
+	if (flow && flow_entry_end_any(&key, flow)) {
 		flow_uncount(&key, flow);
 		bpf_map_delete_elem(&flows, &key);
 	}
@@ -47,7 +47,7 @@ int vw_gc(struct gc_args *args)
 		reply->flags |= FLOW_RETIRED;
 		return 1;
 	}
-	if (reply && life_end(&reply->slot, life_of(reply->slot, reply->generation))) {
+	if (reply && flow_entry_end_any(&reverse, reply)) {
 		flow_uncount(&reverse, reply);
 		bpf_map_delete_elem(&flows, &reverse);
 	}
@@ -84,11 +84,11 @@ int vw_gc_binding(struct gc_binding_args *args)
 			binding->rests = args->rests;
 		return 1;
 	}
-	if (!life_end(&binding->slot, life_of(binding->slot, binding->generation)))
+	if (!binding_end_any(&inside, binding))
 		return 0;
 	bpf_map_delete_elem(&bindings, &inside);
 	binding = gc_binding_other(&inside, &outside, port);
-	if (binding && life_end(&binding->slot, life_of(binding->slot, binding->generation)))
+	if (binding && binding_end_any(&outside, binding))
 		bpf_map_delete_elem(&bindings, &outside);
 	return 1;
 }

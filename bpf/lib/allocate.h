@@ -14,7 +14,7 @@
 static __always_inline bool flow_takes_back(const struct flow_draft *draft, struct flow_value *other)
 {
 	return other->flags & FLOW_RETIRED && addr_equal(&other->n_dst, &draft->key.src) && other->n_dport == draft->key.sport &&
-	       life_end(&other->slot, life_of(other->slot, other->generation));
+	       flow_entry_end_any(&draft->reply_key, other);
 }
 
 /* 0: reserved. -EEXIST: taken. Anything else: no room. An entry that is stale makes way. */
@@ -26,7 +26,7 @@ static __always_inline int flow_reserve(struct flow_draft *draft)
 	if (ret != -EEXIST)
 		return ret;
 	other = bpf_map_lookup_elem(&flows, &draft->reply_key);
-	if (!other || (!life_end_if_stale(&other->slot) && !flow_takes_back(draft, other)))
+	if (!other || (!flow_entry_end_if_stale(&draft->reply_key, other) && !flow_takes_back(draft, other)))
 		return -EEXIST;
 	bpf_map_delete_elem(&flows, &draft->reply_key);
 	return bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
@@ -37,7 +37,7 @@ static __always_inline void flow_unreserve(const struct flow_draft *draft)
 {
 	struct flow_value *reply = bpf_map_lookup_elem(&flows, &draft->reply_key);
 
-	if (reply && life_end(&reply->slot, life_of(draft->reply.slot, draft->reply.generation)))
+	if (reply && flow_entry_end(&draft->reply_key, reply, life_of(draft->reply.slot, draft->reply.generation)))
 		bpf_map_delete_elem(&flows, &draft->reply_key);
 }
 
@@ -186,14 +186,13 @@ static __always_inline void flow_end(const struct flow_key *key, struct flow_val
 	struct flow_key pair_key;
 	struct flow_value *pair;
 
-	if (!life_end(&flow->slot, life_of(flow->slot, flow->generation)))
+	if (!flow_entry_end_any(key, flow))
 		return;
 	flow_key_of_pair(&pair_key, key, flow);
 	flow_uncount(key, flow);
 	bpf_map_delete_elem(&flows, key);
 	pair = bpf_map_lookup_elem(&flows, &pair_key);
-	if (pair && addr_equal(&pair->n_dst, &key->src) && pair->n_dport == key->sport &&
-	    life_end(&pair->slot, life_of(pair->slot, pair->generation)))
+	if (pair && addr_equal(&pair->n_dst, &key->src) && pair->n_dport == key->sport && flow_entry_end_any(&pair_key, pair))
 		bpf_map_delete_elem(&flows, &pair_key);
 }
 
@@ -203,13 +202,13 @@ static __always_inline void flow_delete_stale(const struct flow_key *key, struct
 	struct flow_key pair_key;
 	struct flow_value *pair;
 
-	if (!life_end_if_stale(&flow->slot))
+	if (!flow_entry_end_if_stale(key, flow))
 		return;
 	flow_key_of_pair(&pair_key, key, flow);
 	flow_uncount(key, flow);
 	bpf_map_delete_elem(&flows, key);
 	pair = bpf_map_lookup_elem(&flows, &pair_key);
-	if (pair && life_end_if_stale(&pair->slot)) {
+	if (pair && flow_entry_end_if_stale(&pair_key, pair)) {
 		flow_uncount(&pair_key, pair);
 		bpf_map_delete_elem(&flows, &pair_key);
 	}

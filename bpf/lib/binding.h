@@ -21,6 +21,24 @@ static __always_inline bool binding_is_live(const struct binding_value *binding)
 	return generation_of(binding->slot) == binding->generation;
 }
 
+/* As flow_entry_end(). */
+static __always_inline bool binding_end(const struct binding_key *key, struct binding_value *binding, life was)
+{
+	return life_end(&binding->slot, was) && life_ended(&binding->slot, was, binding, bpf_map_lookup_elem(&bindings, key));
+}
+
+static __always_inline bool binding_end_if_stale(const struct binding_key *key, struct binding_value *binding)
+{
+	life was = *(volatile life *)&binding->slot;
+
+	return life_is_stale(was) && binding_end(key, binding, was);
+}
+
+static __always_inline bool binding_end_any(const struct binding_key *key, struct binding_value *binding)
+{
+	return binding_end(key, binding, *(volatile life *)&binding->slot);
+}
+
 /* Both keys of the binding that a draft needs for its external port. */
 static __always_inline void binding_keys(const struct flow_draft *draft, __be16 port, struct binding_key *inside,
 					 struct binding_key *outside)
@@ -51,25 +69,28 @@ static __always_inline void binding_use(struct flow_draft *draft)
 {
 	struct binding_key inside, outside;
 	struct binding_value *binding;
+	__be16 port;
 
 	binding_keys(draft, 0, &inside, &outside);
 	binding = bpf_map_lookup_elem(&bindings, &inside);
 	if (!binding)
 		return;
-	if (life_end_if_stale(&binding->slot)) {
+	if (binding_end_if_stale(&inside, binding)) {
 		outside.port = binding->port;
 		bpf_map_delete_elem(&bindings, &inside);
 		binding = bpf_map_lookup_elem(&bindings, &outside);
-		if (binding && life_end_if_stale(&binding->slot))
+		if (binding && binding_end_if_stale(&outside, binding))
 			bpf_map_delete_elem(&bindings, &outside);
 		return;
 	}
-	if (!binding_is_live(binding))
+	port = binding->port;
+	/* It may have been deleted, and its memory be another one's by now. */
+	if (!binding_is_live(binding) || bpf_map_lookup_elem(&bindings, &inside) != binding)
 		return;
 	binding->seen = clock_seconds();
 	if (binding->rests)
 		binding_wake(binding, &outside);
-	draft->wanted = binding->port;
+	draft->wanted = port;
 	draft->bound = 1;
 }
 
@@ -95,7 +116,7 @@ static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *por
 	ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
 	if (ret == -EEXIST) {
 		other = bpf_map_lookup_elem(&bindings, &outside);
-		if (!other || !life_end_if_stale(&other->slot))
+		if (!other || !binding_end_if_stale(&outside, other))
 			return -EEXIST;
 		bpf_map_delete_elem(&bindings, &outside);
 		ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
@@ -108,7 +129,7 @@ static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *por
 	if (!ret)
 		return 0;
 	other = bpf_map_lookup_elem(&bindings, &outside);
-	if (other && life_end(&other->slot, life_of(value.slot, value.generation)))
+	if (other && binding_end(&outside, other, life_of(value.slot, value.generation)))
 		bpf_map_delete_elem(&bindings, &outside);
 	if (ret != -EEXIST)
 		return ret;
@@ -116,7 +137,7 @@ static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *por
 	if (!other || !binding_is_live(other))
 		return -EEXIST;
 	*port = other->port;
-	return 0;
+	return bpf_map_lookup_elem(&bindings, &inside) == other ? 0 : -EEXIST;
 }
 
 /* Whose the external endpoint is that a packet is addressed to; NULL: nobody's. */

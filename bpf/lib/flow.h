@@ -30,8 +30,9 @@ static __always_inline bool flow_is_live(const struct flow_value *flow)
 
 /*
  * An entry's slot and generation, read and written as one. Whoever turns them into LIFE_OVER, which is never live, is the one to delete
- * the entry: two CPUs that find it stale would otherwise both delete, the slower one what the faster one has put in its place. A stale
- * pair does not come back, so this holds even if the memory has become another entry in the meantime.
+ * the entry: two CPUs that find it stale would otherwise both delete, the slower one what the faster one has put in its place.
+ * The memory may have become another entry meanwhile, even one of the same container that is as old: so whoever has ended an entry makes
+ * sure that it is the one under its key, and lets it live on if it is not.
  */
 typedef __u64 __attribute__((may_alias)) life;
 #define LIFE_OVER (~0ULL)
@@ -41,16 +42,42 @@ static __always_inline bool life_end(__u32 *slot, life was)
 	return was != LIFE_OVER && __sync_val_compare_and_swap((life *)slot, was, LIFE_OVER) == was;
 }
 
-static __always_inline bool life_end_if_stale(__u32 *slot)
+static __always_inline bool life_is_stale(life was)
 {
-	life was = *(volatile life *)slot;
+	return generation_of((__u32)was) != was >> 32;
+}
 
-	return generation_of((__u32)was) != was >> 32 && life_end(slot, was);
+/* To be asked of what was just ended: at is where the entry was found, found where it is now. */
+static __always_inline bool life_ended(__u32 *slot, life was, const void *at, const void *found)
+{
+	if (found == at)
+		return true;
+	__sync_val_compare_and_swap((life *)slot, LIFE_OVER, was);
+	return false;
 }
 
 static __always_inline life life_of(__u32 slot, __u32 generation)
 {
 	return slot | (life)generation << 32;
+}
+
+/* Ends what stands under a key, if it is of that life. The one who gets true deletes it. */
+static __always_inline bool flow_entry_end(const struct flow_key *key, struct flow_value *flow, life was)
+{
+	return life_end(&flow->slot, was) && life_ended(&flow->slot, was, flow, bpf_map_lookup_elem(&flows, key));
+}
+
+static __always_inline bool flow_entry_end_if_stale(const struct flow_key *key, struct flow_value *flow)
+{
+	life was = *(volatile life *)&flow->slot;
+
+	return life_is_stale(was) && flow_entry_end(key, flow, was);
+}
+
+/* Whatever its life is. */
+static __always_inline bool flow_entry_end_any(const struct flow_key *key, struct flow_value *flow)
+{
+	return flow_entry_end(key, flow, *(volatile life *)&flow->slot);
 }
 
 static __always_inline struct flow_value *flow_find(const struct flow_key *key)
