@@ -93,11 +93,11 @@ func (w *world) judgeResult(p place, frame []byte, r result) error {
 		return fmt.Errorf("verdict %d", r.verdict)
 	}
 	if r.verdict == redirect && isAnswer(frame, r.out) {
-		return verify(r.out[ethLen:])
+		return verifyAnswer(frame, r.out)
 	}
 	if w.isDetour(r) {
-		// Without a link-layer header there were no addresses.
-		if from := map[bool]int{false: 6, true: 12}[p.bare()]; !bytes.Equal(r.out[from:], frame[from:]) {
+		// Without a link-layer header there was nothing of it.
+		if from := map[bool]int{false: 6, true: ethLen}[p.bare()]; !bytes.Equal(r.out[from:], frame[from:]) {
 			return fmt.Errorf("takes the detour as %x", r.out)
 		}
 		return nil
@@ -111,6 +111,15 @@ func (w *world) judgeResult(p place, frame []byte, r result) error {
 		}
 	}
 	return w.judgePath(p, frame, r)
+}
+
+// verifyAnswer checks an error's checksums. What it quotes is as right as it came.
+func verifyAnswer(frame, out []byte) error {
+	if verify(frame[ethLen:]) == nil {
+		return verify(out[ethLen:])
+	}
+	l, err := dissect(out[ethLen:])
+	return errors.Join(err, l.verify())
 }
 
 // judgePath judges where a packet gets to.
