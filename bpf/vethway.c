@@ -7,6 +7,7 @@
 #include "detour.c"
 #include "xdp.c"
 #include "socket.c"
+#include "splice.c"
 #include "collect.c"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -19,7 +19,8 @@ import (
 func cgroupPrograms(spec *ebpf.CollectionSpec) map[string]ebpf.AttachType {
 	hooks := make(map[string]ebpf.AttachType)
 	for name, p := range spec.Programs {
-		if p.Type == ebpf.CGroupSockAddr || p.Type == ebpf.CGroupSock {
+		switch p.Type {
+		case ebpf.CGroupSockAddr, ebpf.CGroupSock, ebpf.CGroupSockopt:
 			hooks[name] = p.AttachType
 		}
 	}
@@ -34,6 +35,9 @@ func (l *Loader) openCgroup(spec *ebpf.CollectionSpec) error {
 	}
 	l.set.cgroup = hooks
 	if err := l.adoptCgroup(); err != nil {
+		return err
+	}
+	if err := l.openSplice(); err != nil {
 		return err
 	}
 	_, err := l.attachCgroup()
@@ -98,7 +102,7 @@ func (l *Loader) onCgroup(ln link.Link) (bool, error) {
 func (l *Loader) attachCgroup() ([]string, error) {
 	var added []string
 	for program, hook := range l.set.cgroup {
-		if l.cgroup[program] != nil {
+		if l.cgroup[program] != nil || isSpliceHook(program) && !l.splice {
 			continue
 		}
 		ln, err := link.AttachCgroup(link.CgroupOptions{

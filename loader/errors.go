@@ -18,6 +18,8 @@ var (
 	ErrNoTCX = errors.New("the kernel has no tcx: 6.6 or newer is needed")
 	// ErrNoDefragment: the kernel puts no fragments together for a program (before 6.6).
 	ErrNoDefragment = errors.New("the kernel puts no fragments together for programs: 6.6 or newer is needed")
+	// ErrNoSplice: there is no cgroup, or the kernel cannot do it.
+	ErrNoSplice = errors.New("connections cannot be spliced: a cgroup v2 and a kernel with CONFIG_NET_SOCK_MSG are needed")
 	// ErrNoDevice: an interface to attach to does not exist.
 	ErrNoDevice = errors.New("no such interface")
 )

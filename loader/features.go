@@ -26,6 +26,7 @@ type Features struct {
 	Defragment   bool   // fragments are put together where a netfilter program asks for it (6.6)
 	KernelPacket bool   // programs may look at struct sk_buff (6.2)
 	Clock        Clock  // how the tick counter tells the time
+	Splice       bool   // sockets can be given what others send (CONFIG_NET_SOCK_MSG, no lockdown)
 }
 
 // Names lists the features that the kernel has, for people.
@@ -42,6 +43,9 @@ func (f Features) Names() []string {
 	}
 	if f.KernelPacket {
 		names = append(names, "direct-checksums")
+	}
+	if f.Splice {
+		names = append(names, "splice")
 	}
 	return names
 }
@@ -85,6 +89,9 @@ func Probe() (Features, error) {
 		return f, err
 	}
 	if f.Clock, err = readClock(); err != nil {
+		return f, err
+	}
+	if f.Splice, err = probeSplice(); err != nil {
 		return f, err
 	}
 	return f, nil

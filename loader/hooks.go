@@ -14,6 +14,7 @@ type Kind int
 
 const (
 	Veth     Kind = iota // the host's end of a container's veth
+	Spliced              // the same, of a network whose connections are spliced
 	Bridge               // of a network
 	Ethernet             // an uplink with a link-layer header
 	Tun                  // an uplink without (tun, wireguard)
@@ -55,6 +56,8 @@ func (i Interface) attachments() []attachment {
 	switch i.Kind {
 	case Veth:
 		return []attachment{{bpf.VethwayProgVwFromContainer, i.Index}}
+	case Spliced:
+		return []attachment{{bpf.VethwayProgVwFromSpliced, i.Index}}
 	case Detour:
 		return []attachment{{bpf.VethwayProgVwFromDetour, i.Index}}
 	case Cutter:

@@ -33,6 +33,7 @@ type Loader struct {
 	devices devices // how programs are attached to interfaces
 	xdp     *xdp
 	cgroup  map[string]link.Link // by program
+	splice  bool                 // the cgroup has the programs that splicing needs
 	defrag  uint64               // cookie of the namespace where fragments are put together; 0: not known
 }
 
@@ -80,6 +81,9 @@ func (l *Loader) open(ctx context.Context) error {
 	if !l.features.XDP {
 		delete(spec.Programs, bpf.VethwayProgVwXdp)
 		delete(spec.Programs, bpf.VethwayProgVwXdpGeneric)
+	}
+	if l.features.Splice = l.features.Splice && l.cfg.CgroupPath != ""; !l.features.Splice {
+		withoutSplice(spec)
 	}
 	if err := l.openMaps(spec); err != nil {
 		return err

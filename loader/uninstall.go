@@ -25,7 +25,7 @@ type UninstallConfig struct {
 // (ErrForeignPin). No daemon may run on the directory.
 func Uninstall(cfg UninstallConfig) error {
 	paths := maps.Paths{Root: cfg.PinDir}
-	errs := []error{uninstallLinks(paths), uninstallClsact(cfg.Clsact)}
+	errs := []error{uninstallLinks(paths), uninstallClsact(cfg.Clsact), uninstallSplices(paths)}
 	sets, err := readDir(paths.Programs())
 	errs = append(errs, err)
 	for _, id := range sets {

@@ -88,6 +88,15 @@ func descriptors() []descriptor {
 		{IncarnationsName, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return arrayDecoder(m, IncarnationsName, incarnationRow, parseNumber)
 		}},
+		{bpf.VethwayMapSpliced, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapSpliced, splicedWire(), splicedRow, netip.ParseAddr)
+		}},
+		{bpf.VethwayMapSplices, true, func(m *ebpf.Map, _ Names, now uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapSplices, splicesWire(), spliceRow(now), parseSpliceKey)
+		}},
+		// Sockets cannot be read from outside the kernel. Without support for splicing the first of the two is missing.
+		{bpf.VethwayMapSpliceEnds, false, nil},
+		{bpf.VethwayMapSpliceSockets, false, nil},
 		// Events are read once, by the daemon.
 		{bpf.VethwayMapEvents, true, nil},
 		// What a socket of the host asked for is stored with the socket: the kernel lists it by socket only.

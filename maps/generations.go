@@ -9,6 +9,9 @@ type Generations struct{ Array }
 // RouteSlot is the slot that counts changes of routes, addresses and links.
 const RouteSlot = 0
 
+// HostSlot is given to nobody, and so never changes: for what hangs on no endpoint.
+const HostSlot = 262143
+
 func generationRow(index, value uint32) Row {
 	return Row{{"slot", index}, {"generation", value}}
 }

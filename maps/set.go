@@ -32,6 +32,8 @@ type Set struct {
 	Guards       *Guards
 	Denied       *Denied
 	Sources      *Sources
+	Spliced      *Spliced
+	Splices      *Splices
 	Counters     *Counters
 	Tries        *Tries
 	Events       *Events
@@ -67,6 +69,8 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 		Denied:       table(all, bpf.VethwayMapDenied, deniedWire()),
 		Sources:      table(all, bpf.VethwayMapSources, sourcesWire()),
 		Settings:     table(all, bpf.VethwayMapSettings, settingsWire()),
+		Spliced:      table(all, bpf.VethwayMapSpliced, splicedWire()),
+		Splices:      table(all, bpf.VethwayMapSplices, splicesWire()),
 		Counters:     &Counters{all[bpf.VethwayMapCounters]},
 		Tries:        &Tries{all[bpf.VethwayMapTries]},
 		Events:       &Events{all[bpf.VethwayMapEvents]},

@@ -102,6 +102,20 @@ func TestEntriesSurviveTheWire(t *testing.T) {
 			Interval: time.Duration(u32.Draw(t, "interval")), Burst: time.Duration(u32.Draw(t, "burst")),
 		})
 		roundTrip(t, sourcesWire(), drawAddr(t), Source{Due: time.Duration(u32.Draw(t, "due"))})
+		spliced := SplicedAddress{
+			Namespace: rapid.Int32().Draw(t, "namespace"), Index: u32.Draw(t, "index"), Slot: u32.Draw(t, "slot"),
+			Generation: u32.Draw(t, "generation"), Network: u32.Draw(t, "network"),
+		}
+		for i := range spliced.Ports {
+			spliced.Ports[i] = u16.Draw(t, "port")
+		}
+		roundTrip(t, splicedWire(), drawAddr(t), spliced)
+		roundTrip(t, splicesWire(), SpliceKey{Local: drawAddrPort(t), Remote: drawAddrPort(t)}, Splice{
+			Messages: rapid.Uint64().Draw(t, "messages"), Bytes: rapid.Uint64().Draw(t, "bytes"), Queued: u32.Draw(t, "queued"),
+			Room: u32.Draw(t, "room"), Slot: u32.Draw(t, "slot"), Generation: u32.Draw(t, "generation"), Started: u32.Draw(t, "time"),
+			Seen: u32.Draw(t, "time"), Network: u32.Draw(t, "network"), Flags: SpliceFlags(u32.Draw(t, "flags")),
+			Tries: u32.Draw(t, "tries"), Sock: rapid.Uint64().Draw(t, "sock"),
+		})
 		roundTrip(t, bindingsWire(), BindingKey{
 			Addr: drawAddrPort(t), External: drawOptional(t), Proto: rapid.Uint8().Draw(t, "proto"), Inside: rapid.Bool().Draw(t, "inside"),
 		}, Binding{
@@ -171,6 +185,8 @@ func TestSizesAgreeWithTheObject(t *testing.T) {
 		bpf.VethwayMapGuards:    {4, unsafe.Sizeof(bpf.VethwayGuardValue{})},
 		bpf.VethwayMapDenied:    {unsafe.Sizeof(bpf.VethwayAddressKey{}), unsafe.Sizeof(bpf.VethwayDeniedValue{})},
 		bpf.VethwayMapSources:   {unsafe.Sizeof(bpf.VethwayAddr{}), unsafe.Sizeof(bpf.VethwaySourceValue{})},
+		bpf.VethwayMapSpliced:   {unsafe.Sizeof(bpf.VethwayAddr{}), unsafe.Sizeof(bpf.VethwaySplicedValue{})},
+		bpf.VethwayMapSplices:   {unsafe.Sizeof(bpf.VethwaySpliceKey{}), unsafe.Sizeof(bpf.VethwaySpliceValue{})},
 		bpf.VethwayMapCounters:  {unsafe.Sizeof(bpf.VethwayCounterKey{}), unsafe.Sizeof(bpf.VethwayCounterValue{})},
 	} {
 		m := spec.Maps[name]
@@ -205,6 +221,8 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens), "FLOW_RETIRED": int(FlowRetired),
 		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP), "TRIES_FAILED": TriesFailed,
 		"GUARD_DENIED": int(GuardDenied), "GUARD_CLOSED": int(GuardClosed),
+		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP),
+		"SPLICE_REFUSED": int(SpliceRefused), "SPLICE_REDIRECT": int(SpliceRedirect),
 		"PORT_USE_TCP": int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),
 	} {
 		if got, ok := defined[name]; !ok || got != value {

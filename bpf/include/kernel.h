@@ -56,6 +56,7 @@ typedef _Bool bool;
 #define BPF_MAP_TYPE_PERCPU_ARRAY 6
 #define BPF_MAP_TYPE_LRU_HASH 9
 #define BPF_MAP_TYPE_LPM_TRIE 11
+#define BPF_MAP_TYPE_SOCKHASH 18
 #define BPF_MAP_TYPE_SK_STORAGE 24
 #define BPF_MAP_TYPE_RINGBUF 27
 
@@ -136,6 +137,7 @@ enum {
 #define E2BIG 7
 #define EEXIST 17
 #define EINVAL 22
+#define EOPNOTSUPP 95
 #define EADDRINUSE 98
 
 /* clang-format off */
@@ -173,6 +175,81 @@ struct bpf_sock_addr {
 struct xdp_md {
 	__u32 data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex;
 };
+
+struct sk_msg_md {
+	__u64 data, data_end;
+	__u32 family, remote_ip4, local_ip4, remote_ip6[4], local_ip6[4], remote_port, local_port, size;
+	struct bpf_sock *sk __attribute__((aligned(8)));
+};
+
+struct bpf_sockopt {
+	struct bpf_sock *sk;
+	__u64 optval, optval_end;
+	__s32 level, optname, optlen, retval;
+};
+
+#define SOL_SOCKET 1
+#define SO_ZEROCOPY 60
+#define SOL_TCP 6
+#define TCP_ULP 31
+
+#define SK_PASS 1
+#define BPF_TCP_ESTABLISHED 1
+
+/* Fields of the kernel's own structures: their places are found in its BTF when the programs are loaded. */
+#define KERNEL_STRUCT __attribute__((preserve_access_index))
+
+struct file {
+	unsigned int f_flags;
+} KERNEL_STRUCT;
+
+struct socket {
+	struct file *file;
+} KERNEL_STRUCT;
+
+struct sock_common {
+	unsigned long skc_flags;
+} KERNEL_STRUCT;
+
+struct sock {
+	struct sock_common __sk_common;
+	void *sk_user_data;
+	int sk_rcvbuf, sk_rcvlowat;
+	struct socket *sk_socket;
+} KERNEL_STRUCT;
+
+struct inet_sock {
+	struct sock sk;
+} KERNEL_STRUCT;
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+	const void *icsk_ulp_ops;
+} KERNEL_STRUCT;
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 write_seq, copied_seq;
+	bool is_mptcp;
+} KERNEL_STRUCT;
+
+struct list_head {
+	struct list_head *next;
+} KERNEL_STRUCT;
+
+struct sk_psock {
+	struct list_head ingress_msg;
+} KERNEL_STRUCT;
+
+/* Bits of skc_flags, by their numbers in the running kernel. */
+enum sock_flags {
+	SOCK_ZEROCOPY = 18,
+};
+
+#define kernel_has_field(field) __builtin_preserve_field_info(field, 2)
+#define kernel_enum(type, value) __builtin_preserve_enum_value(*(type *)value, 1)
+
+#define O_NONBLOCK 04000
 
 struct bpf_sock_tuple {
 	union {
@@ -254,14 +331,18 @@ static long (*bpf_skb_adjust_room)(struct __sk_buff *skb, __s32 len_diff, __u32 
 static long (*bpf_fib_lookup)(void *ctx, struct bpf_fib_lookup *params, int plen, __u32 flags) = (void *)69;
 static struct bpf_sock *(*bpf_sk_lookup_udp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns,
 					     __u64 flags) = (void *)85;
+static long (*bpf_msg_redirect_hash)(struct sk_msg_md *msg, void *map, void *key, __u64 flags) = (void *)71;
+static struct bpf_sock *(*bpf_sk_lookup_tcp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns, __u64 flags) = (void *)84;
 static long (*bpf_sk_release)(void *sock) = (void *)86;
 static struct bpf_sock *(*bpf_skc_lookup_tcp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns,
 					      __u64 flags) = (void *)99;
 static void *(*bpf_sk_storage_get)(void *map, void *sk, void *value, __u64 flags) = (void *)107;
+static long (*bpf_probe_read_kernel)(void *to, __u32 size, const void *from) = (void *)113;
 static __u64 (*bpf_get_netns_cookie)(void *ctx) = (void *)122;
 static long (*bpf_ringbuf_output)(void *ringbuf, void *data, __u64 size, __u64 flags) = (void *)130;
 static long (*bpf_redirect_neigh)(__u32 ifindex, struct bpf_redir_neigh *params, int plen, __u64 flags) = (void *)152;
 static long (*bpf_redirect_peer)(__u32 ifindex, __u64 flags) = (void *)155;
+static struct tcp_sock *(*bpf_skc_to_tcp_sock)(void *sock) = (void *)137;
 static __u64 (*bpf_ktime_get_coarse_ns)(void) = (void *)160;
 static long (*bpf_loop)(__u32 nr_loops, void *callback_fn, void *callback_ctx, __u64 flags) = (void *)181;
 static int (*bpf_set_retval)(int retval) = (void *)187;

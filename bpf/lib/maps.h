@@ -291,6 +291,47 @@ struct gc_args {
 	__u32 pad;
 };
 
+/* spliced: an address whose TCP connections may be spliced: a container's; or a gateway's, for the host's own sockets. */
+#define SPLICED_PORTS 8
+
+struct spliced_value {
+	__s32 netns;	/* number of its network namespace as the host's has it; -1: the host's own */
+	__u32 ifindex;	/* of the container's host end; 0: the host's own */
+	__u32 slot, generation;
+	__u32 network;
+	__be16 ports[SPLICED_PORTS]; /* of a connection, one end must have one of these; none: any will do */
+	__u32 pad;
+};
+
+/* splices: one end of a connection between two sockets of this host, as it sees itself; and what was put into its queue. */
+struct splice_key {
+	struct addr local, remote;
+	__be16 local_port, remote_port;
+	__u32 pad;
+};
+
+#define SPLICE_REFUSED 1  /* the ordinary way: because of this end or the other */
+#define SPLICE_REDIRECT 2 /* what is sent to this end goes straight into its queue */
+
+struct splice_value {
+	__u64 sock;		/* address of the kernel's structure, to look at what it has read */
+	__u64 messages, bytes;	/* put into its queue */
+	__u32 queued;		/* memory that these took since its queue was last seen empty */
+	__u32 room;		/* as much may be taken */
+	__u32 slot, generation; /* of its endpoint */
+	__u32 started, seen;	/* CLOCK_MONOTONIC seconds: made; last put into its queue */
+	__u32 network;
+	__u32 flags;
+	__u32 tries; /* to splice it, in the entry of the end that both directions begin with */
+	__u32 pad;
+};
+
+/* splice_sockets: what a socket knows of the connection that it is an end of. */
+struct splice_socket {
+	struct splice_key peer; /* the other end's */
+	__u32 slot, generation; /* of its own endpoint */
+};
+
 /* Written: programs (insert, counters, times), vw_gc and the daemon (delete). Read: programs, CLI. Life: until idle for
  * its timeout, or stale. Size: two entries a session, 524,288 by default; memory is taken as entries come. */
 struct {
@@ -489,3 +530,39 @@ struct {
 	__type(key, int);
 	__type(value, struct socket_value);
 } sockets SEC(".maps");
+
+/* Written: daemon. Read: vw_from_spliced. Life: while the container is attached to a network that is spliced. Size: one entry an address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct addr);
+	__type(value, struct spliced_value);
+} spliced SEC(".maps");
+
+/* Written: vw_from_spliced, vw_splice_send (counters), vw_splice_close (delete). Read: the same, CLI. Life: that of the socket. Size: two
+ * entries a connection. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct splice_key);
+	__type(value, struct splice_value);
+} splices SEC(".maps");
+
+/* Written: vw_from_spliced. Read: vw_splice_send. Life: that of the socket; the kernel takes it out. Size: as splices. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 65536);
+	__type(key, struct splice_key);
+	__type(value, __u64);
+} splice_ends SEC(".maps");
+
+/* Written: vw_from_spliced. Read: vw_splice_send, vw_splice_close, vw_splice_option. Life: that of the socket. Size: one entry a socket in
+ * splices. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct splice_socket);
+} splice_sockets SEC(".maps");
