@@ -32,6 +32,8 @@ type Config struct {
 	Detour bool
 	// BindTCP gives TCP one external port for each internal one, too, whatever the destination.
 	BindTCP bool
+	// Splice: the packet programs can splice TCP connections.
+	Splice bool
 	// MaxFlows is how many flows a container may have begun at a time, MaxFlowRate how many it may begin in a second;
 	// 0: any number.
 	MaxFlows, MaxFlowRate uint32

@@ -76,15 +76,21 @@ type DataplaneNetwork struct {
 	// AnyRemote lets in whoever sends to a container's mapping, not only whom the container has sent to.
 	AnyRemote bool
 	Timeouts  *Timeouts // nil: DataplaneState's
+	// Splice has TCP connections between processes of this host carried without packets; with SplicePorts, those of which one end has
+	// one of these ports.
+	Splice      bool
+	SplicePorts []uint16
 }
 
 // DataplaneEndpoint is one container's attachment to one network.
 type DataplaneEndpoint struct {
 	Network   uint32
 	HostIndex int // ifindex of the host end of the veth
-	MAC       net.HardwareAddr
-	Addrs     []netip.Addr // at most one a family
-	AlsoOn    []uint32     // the container's other networks
+	// NamespaceID is the number by which the host's network namespace knows the container's; negative: it has none.
+	NamespaceID int
+	MAC         net.HardwareAddr
+	Addrs       []netip.Addr // at most one a family
+	AlsoOn      []uint32     // the container's other networks
 	// Incarnation changes whenever the endpoint is a new one: flows of another incarnation are stale.
 	Incarnation string
 }
@@ -125,10 +131,14 @@ type HostPort struct {
 	Port  uint16
 }
 
+// KindSpliced is a connection that is carried without packets, and so is no session of the flow table: it ends when its sockets are closed, and
+// its counters are of messages.
+const KindSpliced = "spliced"
+
 // Flow is one NAT session: a pair of entries in the flow table.
 type Flow struct {
 	Proto            string // tcp, udp, icmp, ipv6-icmp
-	Kind             string // published, masquerade, hairpin, routed, host
+	Kind             string // published, masquerade, hairpin, routed, host; KindSpliced
 	Original         Tuple  // as the initiator sends
 	Reply            Tuple  // as the answering side sends
 	State            string

@@ -107,7 +107,10 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 	}
 	for _, n := range s.sortedNetworks() {
 		if bridge, ok := e.kernel.bridges[n.ID]; ok {
-			want.Networks = append(want.Networks, n.dataplane(bridge, e.cfg.Timeouts))
+			d := n.dataplane(bridge, e.cfg.Timeouts)
+			// The network may have been made where this was supported.
+			d.Splice = d.Splice && e.cfg.Splice
+			want.Networks = append(want.Networks, d)
 		}
 	}
 	var lists [][]DataplanePort
@@ -116,7 +119,8 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 			if e.ready(ep) {
 				want.Endpoints = append(want.Endpoints, DataplaneEndpoint{
 					Network: s.networks[ep.Network].Index, HostIndex: e.kernel.ends[ep.ID].HostIndex,
-					MAC: net.HardwareAddr(ep.MAC), Addrs: ep.addrs(), AlsoOn: s.otherNetworks(c, ep), Incarnation: ep.Incarnation,
+					NamespaceID: e.kernel.ends[ep.ID].NamespaceID,
+					MAC:         net.HardwareAddr(ep.MAC), Addrs: ep.addrs(), AlsoOn: s.otherNetworks(c, ep), Incarnation: ep.Incarnation,
 				})
 			}
 		}
@@ -153,6 +157,7 @@ func (n *network) dataplane(bridge BridgeInfo, common Timeouts) DataplaneNetwork
 		Masquerade6: n.Masquerade && n.IPv6 != nil && !n.Internal,
 		SNAT4:       n.HostIPv4, SNAT6: n.HostIPv6,
 		AnyRemote: n.NAT.AnyRemote, Timeouts: n.NAT.timeouts(common),
+		Splice: n.Splice.On, SplicePorts: n.Splice.Ports,
 	}
 	for _, a := range []*addressing{n.IPv4, n.IPv6} {
 		if a != nil {

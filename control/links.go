@@ -129,6 +129,7 @@ type EndpointSpec struct {
 // EndpointInfo is what the kernel made of an EndpointSpec.
 type EndpointInfo struct {
 	HostIndex     int
+	NamespaceID   int // by which the host's network namespace knows the container's; negative: none
 	ContainerName string
 }
 

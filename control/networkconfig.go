@@ -43,6 +43,7 @@ type wanted struct {
 	host4, host6 netip.Addr
 	nat          natOptions
 	packetSize   int
+	splice       spliceOption
 }
 
 func (e *Engine) parseNetwork(req api.NetworkCreate) (wanted, error) {
@@ -67,6 +68,10 @@ func (e *Engine) parseNetwork(req api.NetworkCreate) (wanted, error) {
 	}
 	if err := w.checkHostAddrs(req.Internal); err != nil {
 		return w, err
+	}
+	if w.splice.On && !e.cfg.Splice {
+		return w, api.Errorf(api.Unsupported, "option %s is not supported here", api.OptionSplice).
+			WithHint("it needs a cgroup v2 hierarchy, and a kernel with CONFIG_NET_SOCK_MSG that lets programs read its memory")
 	}
 	return w, checkMTU(w.mtu, w.ipv6 != nil)
 }
@@ -165,6 +170,8 @@ func (w *wanted) parseOption(key, value string, allowShort bool) (err error) {
 		if value != "nat" {
 			return api.Errorf(api.Unsupported, "gateway mode %q is not supported yet", value).WithHint("use nat, or leave it out")
 		}
+	case api.OptionSplice:
+		w.splice, err = parseSplice(value)
 	default:
 		if known, err := w.parseNATOption(key, value, allowShort); known {
 			return err
@@ -182,6 +189,7 @@ func knownOptions() []string {
 		api.OptionMasquerade, api.OptionMTU, api.OptionBridgeName, api.OptionICC, api.OptionGatewayMode,
 		api.OptionHostIPv4, api.OptionHostIPv6, api.OptionFiltering, api.OptionInboundRefresh, api.OptionPortRest,
 		api.OptionPacketSize,
+		api.OptionSplice,
 	}
 	for _, timer := range Timers() {
 		if timer.Name != PortRest {

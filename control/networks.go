@@ -48,7 +48,7 @@ func (e *Engine) planNetwork(ctx context.Context, next *state, req api.NetworkCr
 	e.kernel.facts = facts
 	n := &network{
 		ID: newID(), Name: req.Name, Created: time.Now().UTC(), MTU: w.mtu, Bridge: w.bridge, Internal: req.Internal,
-		Masquerade: w.masquerade, HostIPv4: w.host4, HostIPv6: w.host6, NAT: w.nat, PacketSize: w.packetSize,
+		Masquerade: w.masquerade, HostIPv4: w.host4, HostIPv6: w.host6, NAT: w.nat, PacketSize: w.packetSize, Splice: w.splice,
 		Options: maps.Clone(req.Options), Labels: maps.Clone(req.Labels),
 	}
 	for _, addr := range n.hostAddrs() {

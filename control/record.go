@@ -26,11 +26,12 @@ type network struct {
 	Internal   bool `json:",omitempty"`
 	Masquerade bool `json:",omitempty"`
 	// HostIPv4 and HostIPv6 take the place of the egress route's source address; invalid: none was asked for.
-	HostIPv4 netip.Addr  `json:",omitzero"`
-	HostIPv6 netip.Addr  `json:",omitzero"`
-	IPv4     *addressing `json:",omitempty"`
-	IPv6     *addressing `json:",omitempty"`
-	NAT      natOptions  `json:",omitzero"`
+	HostIPv4 netip.Addr   `json:",omitzero"`
+	HostIPv6 netip.Addr   `json:",omitzero"`
+	IPv4     *addressing  `json:",omitempty"`
+	IPv6     *addressing  `json:",omitempty"`
+	NAT      natOptions   `json:",omitzero"`
+	Splice   spliceOption `json:",omitzero"`
 	// PacketSize was asked for; 0: as large as pays.
 	PacketSize int `json:",omitempty"`
 	Options    map[string]string

@@ -25,6 +25,8 @@ const (
 	OptionTimeout        = "com.vethway.nat.timeout."
 	OptionPortRest       = "com.vethway.nat.port-rest"
 	OptionPacketSize     = "com.vethway.gso-max-size"
+	// OptionSplice is true, or a list of ports: TCP connections between processes of this host then never become packets.
+	OptionSplice = "com.vethway.tcp.splice"
 )
 
 // PacketSizeAuto is the value of OptionPacketSize that leaves it to vethwayd.

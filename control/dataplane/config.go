@@ -17,6 +17,8 @@ type Loader interface {
 	Maps() *maps.Set
 	Attach(want []loader.Interface) error
 	Defragment(path string, cookie uint64) error
+	// Splice makes ready for splicing, or ends that.
+	Splice(on bool) error
 	Verify() ([]string, error)
 	Collect(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error)
 	Retire(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error)

@@ -37,6 +37,7 @@ type Dataplane struct {
 	settings   mirror[uint32, maps.Settings]
 	guards     mirror[uint32, maps.Guard]
 	denied     mirror[netip.Prefix, maps.Denial]
+	spliced    mirror[netip.Addr, maps.SplicedAddress]
 	slots      slots
 	ports      ports
 	synced     bool   // since the start
@@ -80,6 +81,7 @@ func New(cfg Config) (*Dataplane, error) {
 		settings:  newMirror(m.Settings, cmp.Compare[uint32]),
 		guards:    newMirror(m.Guards, cmp.Compare[uint32]),
 		denied:    newMirror(m.Denied, mostSpecificFirst),
+		spliced:   newMirror(m.Spliced, netip.Addr.Compare),
 		slots:     slots,
 		ports:     ports{use: use},
 		seed:      maphash.MakeSeed(),
@@ -144,7 +146,7 @@ func (d *Dataplane) load() error {
 	d.slots.load()
 	d.ports.load(d.cfg.Clock())
 	return inOrder(
-		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.settings.load,
+		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.settings.load, d.spliced.load,
 		d.guards.load, d.denied.load, func() error { return d.published.load(&d.slots) },
 	)
 }
@@ -163,6 +165,8 @@ func (d *Dataplane) add(p *plan) error {
 		func() error { return d.endpoints.add(p.endpoints) },
 		func() error { return d.veths.add(p.veths) },
 		func() error { return d.published.add(&p.published, &d.slots) },
+		func() error { return d.useSplice(len(p.spliced) > 0 || len(d.spliced.have) > 0) },
+		func() error { return d.spliced.add(p.spliced) },
 	)
 }
 
@@ -175,6 +179,7 @@ func (d *Dataplane) markPorts(p *plan) {
 func (d *Dataplane) remove(p *plan) error {
 	d.slots.unused(&p.slots, d.slots.bump)
 	return inOrder(
+		func() error { return d.spliced.remove(p.spliced) },
 		func() error { return d.published.remove(&p.published) },
 		func() error { return d.veths.remove(p.veths) },
 		func() error { return d.endpoints.remove(p.endpoints) },

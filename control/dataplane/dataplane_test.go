@@ -38,6 +38,7 @@ type fixture struct {
 	clock   time.Duration
 	attach  []loader.Interface
 	failing error // of the next Attach
+	splice  bool  // as was asked for last
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -82,6 +83,11 @@ type fakeAttach struct {
 func (a fakeAttach) Attach(want []loader.Interface) error {
 	a.f.attach = want
 	return a.f.failing
+}
+
+func (a fakeAttach) Splice(on bool) error {
+	a.f.splice = on
+	return nil
 }
 
 func (f *fixture) sync(want *control.DataplaneState) {

@@ -152,7 +152,10 @@ func (d *Dataplane) sessions(ctx context.Context, yield func(session) (bool, err
 
 // Flows implements control.Dataplane.
 func (d *Dataplane) Flows(ctx context.Context, yield func(control.Flow) bool) error {
-	err := d.sessions(ctx, func(s session) (bool, error) { return yield(d.describe(&s)), nil })
+	more, err := d.splices(ctx, yield)
+	if more {
+		err = d.sessions(ctx, func(s session) (bool, error) { return yield(d.describe(&s)), nil })
+	}
 	if err != nil {
 		return fmt.Errorf("list flows: %w", err)
 	}

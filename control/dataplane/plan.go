@@ -28,6 +28,8 @@ type plan struct {
 	settings   map[uint32]maps.Settings
 	guards     map[uint32]maps.Guard
 	denied     map[netip.Prefix]maps.Denial
+	splice     map[uint32]maps.SplicedAddress // by network: what its addresses have in common
+	spliced    map[netip.Addr]maps.SplicedAddress
 	detour     control.DetourInfo
 	cutter     control.CutterInfo
 	interfaces []loader.Interface
@@ -45,6 +47,8 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 		published: publishedPlan{want: make(map[face][]run), next: make(map[face][]run), write: make(map[face][]run)},
 		slots:     slotPlan{all: newSlotSet(d.slots.taken.len())},
 		hostPorts: make(map[uint32]bool, len(want.HostPorts)),
+		splice:    make(map[uint32]maps.SplicedAddress),
+		spliced:   make(map[netip.Addr]maps.SplicedAddress),
 	}
 	gateways := make(map[netip.Addr]uint32)
 	for _, n := range want.Networks {
@@ -127,6 +131,9 @@ func (d *Dataplane) planNetwork(p *plan, n control.DataplaneNetwork, gateways ma
 		p.addresses[subnet.Masked()] = maps.Address{Kind: maps.AddressSubnet, Network: n.ID}
 	}
 	p.networks[n.ID] = v
+	if err := p.planSplice(n); err != nil {
+		return err
+	}
 	have, same := d.networks.have[n.ID]
 	p.attach(n.BridgeIndex, loader.Bridge, !same || have != v)
 	return nil
@@ -214,7 +221,7 @@ func (d *Dataplane) planEndpoint(p *plan, e control.DataplaneEndpoint) error {
 		}
 	}
 	p.veths[index] = veth
-	p.attach(e.HostIndex, loader.Veth, have.Slot != slot)
+	p.attach(e.HostIndex, p.spliceEndpoint(e, slot, generation), have.Slot != slot)
 	return nil
 }
 

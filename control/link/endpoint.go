@@ -191,7 +191,7 @@ func (l *Links) repairEndpoint(ctx context.Context, c *container, bridge, host, 
 		addrs: slices.Clone(e.Addrs), mac: e.MAC.String(),
 		unannounced: created || changed || before.unannounced,
 	})
-	return control.EndpointInfo{HostIndex: host.Attrs().Index, ContainerName: name}, nil
+	return control.EndpointInfo{HostIndex: host.Attrs().Index, NamespaceID: host.Attrs().NetNsID, ContainerName: name}, nil
 }
 
 // ensurePort makes the host end a port of the bridge. What is already up and elsewhere is taken off first: no packet may pass

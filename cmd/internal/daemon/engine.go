@@ -78,6 +78,7 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 		Version: Version(), Netns: fmt.Sprint(links.Cookie()), StateFile: db.Path(),
 		AttachMode: string(plane.loader.Mode()), Features: plane.loader.Features().Names(),
 	}
+	cfg.Splice = plane.loader.Features().Splice
 	if cfg.Detour = plane.loader.Features().Defragment; !cfg.Detour {
 		log.Warn("fragments out of order will be dropped: the kernel puts none together for programs, which takes 6.6 or newer")
 	}

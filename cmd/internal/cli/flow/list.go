@@ -23,7 +23,8 @@ func newList(a *app.App) *cobra.Command {
 		Use: "ls [flags]", Aliases: []string{"list"},
 		Short: "List NAT sessions",
 		Long: `List NAT sessions, by network, protocol and who began them: what the initiator sends, and what the answering side sends
-back, so that the difference is the translation. Packets and bytes are those sent and those sent back.
+back, so that the difference is the translation. Packets and bytes are those sent and those sent back. Connections that are
+spliced are listed as well, first: what they count are messages, and only what went from socket to socket.
 
 ` + output.Help,
 		Example: `  vethway flow ls

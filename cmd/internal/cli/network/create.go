@@ -50,11 +50,16 @@ and those that Docker does not have; what is left out is vethwayd's:
   com.vethway.gso-max-size                        bytes up to which the kernel keeps a TCP stream's packets together
                                                   (BIG TCP), 65536 to 524280. auto, the default, is 196608 towards the
                                                   containers, and from them no more than what every uplink takes:
-                                                  ip link set eth0 gso_max_size 196608 gso_ipv4_max_size 196608`,
+                                                  ip link set eth0 gso_max_size 196608 gso_ipv4_max_size 196608
+  com.vethway.tcp.splice                          true, or up to eight ports such as 5432,6379: TCP between containers of the
+                                                  network, and from the host to them, goes from socket to socket
+                                                  (of these ports; sockets that are non-blocking). Not for programs that
+                                                  read from a socket with splice(2) or MSG_OOB; bpf/README.md has the rest`,
 		Example: `  vethway network create web
   vethway network create --subnet 172.30.1.0/24 --gateway 172.30.1.1 one
   vethway network create --ipv6 --subnet 172.30.2.0/24 --subnet 2001:db8:30:2::/64 two
   vethway network create -o com.vethway.nat.filtering=endpoint-independent -o com.vethway.nat.timeout.udp-stream=10m games
+  vethway network create -o com.vethway.tcp.splice=5432,6379 fast
   vethway network create --internal -o com.docker.network.driver.mtu=1400 --label tier=db backend`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: a.Run(func(cmd *cobra.Command, c api.Backend, args []string) error {
