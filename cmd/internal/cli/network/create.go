@@ -53,7 +53,8 @@ and those that Docker does not have; what is left out is vethwayd's:
                                                   ip link set eth0 gso_max_size 196608 gso_ipv4_max_size 196608
   com.vethway.tcp.splice                          true, or up to eight ports such as 5432,6379: TCP between containers of the
                                                   network, and from the host to them, goes from socket to socket
-                                                  (of these ports; sockets that are non-blocking). Not for programs that
+                                                  (of these ports; sockets that are non-blocking). Pays for requests and
+                                                  answers, not for long streams. Not for programs that
                                                   read from a socket with splice(2) or MSG_OOB; bpf/README.md has the rest`,
 		Example: `  vethway network create web
   vethway network create --subnet 172.30.1.0/24 --gateway 172.30.1.1 one
