@@ -353,6 +353,50 @@ type VethwaySourceValue struct {
 	Due uint64
 }
 
+type VethwaySpliceKey struct {
+	_          structs.HostLayout
+	Local      VethwayAddr
+	Remote     VethwayAddr
+	LocalPort  uint16
+	RemotePort uint16
+	Pad        uint32
+}
+
+type VethwaySpliceSocket struct {
+	_          structs.HostLayout
+	Peer       VethwaySpliceKey
+	Slot       uint32
+	Generation uint32
+}
+
+type VethwaySpliceValue struct {
+	_          structs.HostLayout
+	Sock       uint64
+	Messages   uint64
+	Bytes      uint64
+	Queued     uint32
+	Room       uint32
+	Slot       uint32
+	Generation uint32
+	Started    uint32
+	Seen       uint32
+	Network    uint32
+	Flags      uint32
+	Tries      uint32
+	Pad        uint32
+}
+
+type VethwaySplicedValue struct {
+	_          structs.HostLayout
+	Netns      int32
+	Ifindex    uint32
+	Slot       uint32
+	Generation uint32
+	Network    uint32
+	Ports      [8]uint16
+	Pad        uint32
+}
+
 type VethwayUplinkValue struct {
 	_     structs.HostLayout
 	Addr4 VethwayAddr
@@ -401,6 +445,10 @@ const (
 	VethwayMapSettings         = "settings"
 	VethwayMapSockets          = "sockets"
 	VethwayMapSources          = "sources"
+	VethwayMapSpliceEnds       = "splice_ends"
+	VethwayMapSpliceSockets    = "splice_sockets"
+	VethwayMapSpliced          = "spliced"
+	VethwayMapSplices          = "splices"
 	VethwayMapTries            = "tries"
 	VethwayMapUplinks          = "uplinks"
 	VethwayMapVeths            = "veths"
@@ -413,6 +461,7 @@ const (
 	VethwayProgVwFromContainer = "vw_from_container"
 	VethwayProgVwFromCutter    = "vw_from_cutter"
 	VethwayProgVwFromDetour    = "vw_from_detour"
+	VethwayProgVwFromSpliced   = "vw_from_spliced"
 	VethwayProgVwFromTun       = "vw_from_tun"
 	VethwayProgVwFromUplink    = "vw_from_uplink"
 	VethwayProgVwGc            = "vw_gc"
@@ -432,6 +481,9 @@ const (
 	VethwayProgVwRecvmsg6      = "vw_recvmsg6"
 	VethwayProgVwSendmsg4      = "vw_sendmsg4"
 	VethwayProgVwSendmsg6      = "vw_sendmsg6"
+	VethwayProgVwSpliceClose   = "vw_splice_close"
+	VethwayProgVwSpliceOption  = "vw_splice_option"
+	VethwayProgVwSpliceSend    = "vw_splice_send"
 	VethwayProgVwToBridge      = "vw_to_bridge"
 	VethwayProgVwToTun         = "vw_to_tun"
 	VethwayProgVwToUplink      = "vw_to_uplink"
@@ -498,6 +550,7 @@ type VethwayProgramSpecs struct {
 	VwFromContainer *ebpf.ProgramSpec `ebpf:"vw_from_container"`
 	VwFromCutter    *ebpf.ProgramSpec `ebpf:"vw_from_cutter"`
 	VwFromDetour    *ebpf.ProgramSpec `ebpf:"vw_from_detour"`
+	VwFromSpliced   *ebpf.ProgramSpec `ebpf:"vw_from_spliced"`
 	VwFromTun       *ebpf.ProgramSpec `ebpf:"vw_from_tun"`
 	VwFromUplink    *ebpf.ProgramSpec `ebpf:"vw_from_uplink"`
 	VwGc            *ebpf.ProgramSpec `ebpf:"vw_gc"`
@@ -517,6 +570,9 @@ type VethwayProgramSpecs struct {
 	VwRecvmsg6      *ebpf.ProgramSpec `ebpf:"vw_recvmsg6"`
 	VwSendmsg4      *ebpf.ProgramSpec `ebpf:"vw_sendmsg4"`
 	VwSendmsg6      *ebpf.ProgramSpec `ebpf:"vw_sendmsg6"`
+	VwSpliceClose   *ebpf.ProgramSpec `ebpf:"vw_splice_close"`
+	VwSpliceOption  *ebpf.ProgramSpec `ebpf:"vw_splice_option"`
+	VwSpliceSend    *ebpf.ProgramSpec `ebpf:"vw_splice_send"`
 	VwToBridge      *ebpf.ProgramSpec `ebpf:"vw_to_bridge"`
 	VwToTun         *ebpf.ProgramSpec `ebpf:"vw_to_tun"`
 	VwToUplink      *ebpf.ProgramSpec `ebpf:"vw_to_uplink"`
@@ -528,31 +584,35 @@ type VethwayProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type VethwayMapSpecs struct {
-	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
-	Answers     *ebpf.MapSpec `ebpf:"answers"`
-	Bindings    *ebpf.MapSpec `ebpf:"bindings"`
-	Calls       *ebpf.MapSpec `ebpf:"calls"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Denied      *ebpf.MapSpec `ebpf:"denied"`
-	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
-	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Flows       *ebpf.MapSpec `ebpf:"flows"`
-	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
-	Generations *ebpf.MapSpec `ebpf:"generations"`
-	Guards      *ebpf.MapSpec `ebpf:"guards"`
-	Networks    *ebpf.MapSpec `ebpf:"networks"`
-	Origins     *ebpf.MapSpec `ebpf:"origins"`
-	PortFlows   *ebpf.MapSpec `ebpf:"port_flows"`
-	PortUse     *ebpf.MapSpec `ebpf:"port_use"`
-	Published   *ebpf.MapSpec `ebpf:"published"`
-	Quotas      *ebpf.MapSpec `ebpf:"quotas"`
-	Settings    *ebpf.MapSpec `ebpf:"settings"`
-	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
-	Sources     *ebpf.MapSpec `ebpf:"sources"`
-	Tries       *ebpf.MapSpec `ebpf:"tries"`
-	Uplinks     *ebpf.MapSpec `ebpf:"uplinks"`
-	Veths       *ebpf.MapSpec `ebpf:"veths"`
+	Addresses     *ebpf.MapSpec `ebpf:"addresses"`
+	Answers       *ebpf.MapSpec `ebpf:"answers"`
+	Bindings      *ebpf.MapSpec `ebpf:"bindings"`
+	Calls         *ebpf.MapSpec `ebpf:"calls"`
+	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	Denied        *ebpf.MapSpec `ebpf:"denied"`
+	Drafts        *ebpf.MapSpec `ebpf:"drafts"`
+	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
+	Events        *ebpf.MapSpec `ebpf:"events"`
+	Flows         *ebpf.MapSpec `ebpf:"flows"`
+	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
+	Generations   *ebpf.MapSpec `ebpf:"generations"`
+	Guards        *ebpf.MapSpec `ebpf:"guards"`
+	Networks      *ebpf.MapSpec `ebpf:"networks"`
+	Origins       *ebpf.MapSpec `ebpf:"origins"`
+	PortFlows     *ebpf.MapSpec `ebpf:"port_flows"`
+	PortUse       *ebpf.MapSpec `ebpf:"port_use"`
+	Published     *ebpf.MapSpec `ebpf:"published"`
+	Quotas        *ebpf.MapSpec `ebpf:"quotas"`
+	Settings      *ebpf.MapSpec `ebpf:"settings"`
+	Sockets       *ebpf.MapSpec `ebpf:"sockets"`
+	Sources       *ebpf.MapSpec `ebpf:"sources"`
+	SpliceEnds    *ebpf.MapSpec `ebpf:"splice_ends"`
+	SpliceSockets *ebpf.MapSpec `ebpf:"splice_sockets"`
+	Spliced       *ebpf.MapSpec `ebpf:"spliced"`
+	Splices       *ebpf.MapSpec `ebpf:"splices"`
+	Tries         *ebpf.MapSpec `ebpf:"tries"`
+	Uplinks       *ebpf.MapSpec `ebpf:"uplinks"`
+	Veths         *ebpf.MapSpec `ebpf:"veths"`
 }
 
 // VethwayVariableSpecs contains global variables before they are loaded into the kernel.
@@ -589,31 +649,35 @@ func (o *VethwayObjects) Close() error {
 //
 // It can be passed to LoadVethwayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type VethwayMaps struct {
-	Addresses   *ebpf.Map `ebpf:"addresses"`
-	Answers     *ebpf.Map `ebpf:"answers"`
-	Bindings    *ebpf.Map `ebpf:"bindings"`
-	Calls       *ebpf.Map `ebpf:"calls"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Denied      *ebpf.Map `ebpf:"denied"`
-	Drafts      *ebpf.Map `ebpf:"drafts"`
-	Endpoints   *ebpf.Map `ebpf:"endpoints"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Flows       *ebpf.Map `ebpf:"flows"`
-	Fragments   *ebpf.Map `ebpf:"fragments"`
-	Generations *ebpf.Map `ebpf:"generations"`
-	Guards      *ebpf.Map `ebpf:"guards"`
-	Networks    *ebpf.Map `ebpf:"networks"`
-	Origins     *ebpf.Map `ebpf:"origins"`
-	PortFlows   *ebpf.Map `ebpf:"port_flows"`
-	PortUse     *ebpf.Map `ebpf:"port_use"`
-	Published   *ebpf.Map `ebpf:"published"`
-	Quotas      *ebpf.Map `ebpf:"quotas"`
-	Settings    *ebpf.Map `ebpf:"settings"`
-	Sockets     *ebpf.Map `ebpf:"sockets"`
-	Sources     *ebpf.Map `ebpf:"sources"`
-	Tries       *ebpf.Map `ebpf:"tries"`
-	Uplinks     *ebpf.Map `ebpf:"uplinks"`
-	Veths       *ebpf.Map `ebpf:"veths"`
+	Addresses     *ebpf.Map `ebpf:"addresses"`
+	Answers       *ebpf.Map `ebpf:"answers"`
+	Bindings      *ebpf.Map `ebpf:"bindings"`
+	Calls         *ebpf.Map `ebpf:"calls"`
+	Counters      *ebpf.Map `ebpf:"counters"`
+	Denied        *ebpf.Map `ebpf:"denied"`
+	Drafts        *ebpf.Map `ebpf:"drafts"`
+	Endpoints     *ebpf.Map `ebpf:"endpoints"`
+	Events        *ebpf.Map `ebpf:"events"`
+	Flows         *ebpf.Map `ebpf:"flows"`
+	Fragments     *ebpf.Map `ebpf:"fragments"`
+	Generations   *ebpf.Map `ebpf:"generations"`
+	Guards        *ebpf.Map `ebpf:"guards"`
+	Networks      *ebpf.Map `ebpf:"networks"`
+	Origins       *ebpf.Map `ebpf:"origins"`
+	PortFlows     *ebpf.Map `ebpf:"port_flows"`
+	PortUse       *ebpf.Map `ebpf:"port_use"`
+	Published     *ebpf.Map `ebpf:"published"`
+	Quotas        *ebpf.Map `ebpf:"quotas"`
+	Settings      *ebpf.Map `ebpf:"settings"`
+	Sockets       *ebpf.Map `ebpf:"sockets"`
+	Sources       *ebpf.Map `ebpf:"sources"`
+	SpliceEnds    *ebpf.Map `ebpf:"splice_ends"`
+	SpliceSockets *ebpf.Map `ebpf:"splice_sockets"`
+	Spliced       *ebpf.Map `ebpf:"spliced"`
+	Splices       *ebpf.Map `ebpf:"splices"`
+	Tries         *ebpf.Map `ebpf:"tries"`
+	Uplinks       *ebpf.Map `ebpf:"uplinks"`
+	Veths         *ebpf.Map `ebpf:"veths"`
 }
 
 func (m *VethwayMaps) Close() error {
@@ -640,6 +704,10 @@ func (m *VethwayMaps) Close() error {
 		m.Settings,
 		m.Sockets,
 		m.Sources,
+		m.SpliceEnds,
+		m.SpliceSockets,
+		m.Spliced,
+		m.Splices,
 		m.Tries,
 		m.Uplinks,
 		m.Veths,
@@ -673,6 +741,7 @@ type VethwayPrograms struct {
 	VwFromContainer *ebpf.Program `ebpf:"vw_from_container"`
 	VwFromCutter    *ebpf.Program `ebpf:"vw_from_cutter"`
 	VwFromDetour    *ebpf.Program `ebpf:"vw_from_detour"`
+	VwFromSpliced   *ebpf.Program `ebpf:"vw_from_spliced"`
 	VwFromTun       *ebpf.Program `ebpf:"vw_from_tun"`
 	VwFromUplink    *ebpf.Program `ebpf:"vw_from_uplink"`
 	VwGc            *ebpf.Program `ebpf:"vw_gc"`
@@ -692,6 +761,9 @@ type VethwayPrograms struct {
 	VwRecvmsg6      *ebpf.Program `ebpf:"vw_recvmsg6"`
 	VwSendmsg4      *ebpf.Program `ebpf:"vw_sendmsg4"`
 	VwSendmsg6      *ebpf.Program `ebpf:"vw_sendmsg6"`
+	VwSpliceClose   *ebpf.Program `ebpf:"vw_splice_close"`
+	VwSpliceOption  *ebpf.Program `ebpf:"vw_splice_option"`
+	VwSpliceSend    *ebpf.Program `ebpf:"vw_splice_send"`
 	VwToBridge      *ebpf.Program `ebpf:"vw_to_bridge"`
 	VwToTun         *ebpf.Program `ebpf:"vw_to_tun"`
 	VwToUplink      *ebpf.Program `ebpf:"vw_to_uplink"`
@@ -710,6 +782,7 @@ func (p *VethwayPrograms) Close() error {
 		p.VwFromContainer,
 		p.VwFromCutter,
 		p.VwFromDetour,
+		p.VwFromSpliced,
 		p.VwFromTun,
 		p.VwFromUplink,
 		p.VwGc,
@@ -729,6 +802,9 @@ func (p *VethwayPrograms) Close() error {
 		p.VwRecvmsg6,
 		p.VwSendmsg4,
 		p.VwSendmsg6,
+		p.VwSpliceClose,
+		p.VwSpliceOption,
+		p.VwSpliceSend,
 		p.VwToBridge,
 		p.VwToTun,
 		p.VwToUplink,

@@ -221,7 +221,6 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens), "FLOW_RETIRED": int(FlowRetired),
 		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP), "TRIES_FAILED": TriesFailed,
 		"GUARD_DENIED": int(GuardDenied), "GUARD_CLOSED": int(GuardClosed),
-		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP),
 		"SPLICE_REFUSED": int(SpliceRefused), "SPLICE_REDIRECT": int(SpliceRedirect),
 		"PORT_USE_TCP": int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),
 	} {

@@ -295,8 +295,8 @@ struct gc_args {
 #define SPLICED_PORTS 8
 
 struct spliced_value {
-	__s32 netns;	/* number of its network namespace as the host's has it; -1: the host's own */
-	__u32 ifindex;	/* of the container's host end; 0: the host's own */
+	__s32 netns;   /* number of its network namespace as the host's has it; -1: the host's own */
+	__u32 ifindex; /* of the container's host end; 0: the host's own */
 	__u32 slot, generation;
 	__u32 network;
 	__be16 ports[SPLICED_PORTS]; /* of a connection, one end must have one of these; none: any will do */

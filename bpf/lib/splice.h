@@ -163,7 +163,8 @@ static __always_inline bool splice_is_open(const struct splice_key *first)
 {
 	struct splice_value *value = bpf_map_lookup_elem(&splices, first);
 
-	return !value || (value->flags & SPLICE_REFUSED && value->tries < SPLICE_TRIES && __sync_fetch_and_add(&value->tries, 1) < SPLICE_TRIES);
+	return !value || (value->flags & SPLICE_REFUSED && value->tries < SPLICE_TRIES &&
+			  __sync_fetch_and_add(&value->tries, 1) < SPLICE_TRIES);
 }
 
 /* A container sends. */
@@ -259,7 +260,8 @@ static __always_inline void splice_send(struct sk_msg_md *ctx)
 	} else if (!(to->flags & SPLICE_REDIRECT)) {
 		return;
 	}
-	if (to->queued + cost > to->room || !splice_is_live(own->slot, own->generation) || !splice_is_live(to->slot, to->generation) ||
+	if (to->queued + cost > to->room || !splice_is_live(own->slot, own->generation) ||
+	    !splice_is_live(to->slot, to->generation) ||
 	    bpf_msg_redirect_hash(ctx, &splice_ends, &own->peer, BPF_F_INGRESS) != SK_PASS) {
 		to->flags &= ~SPLICE_REDIRECT;
 		return;
@@ -293,7 +295,8 @@ static __always_inline void splice_close(struct bpf_sock *sk)
 	bpf_map_delete_elem(&splices, &key);
 }
 
-#define SOCKOPT_MAX 4096 /* the kernel shows a program no more of an option's value, and wants to be told that the rest is as it was */
+#define SOCKOPT_MAX \
+	4096 /* the kernel shows a program no more of an option's value, and wants to be told that the rest is as it was */
 
 /* May the option be set? A spliced socket cannot be given TLS in the kernel, nor send pages of the program's own: programs do without where the
  * kernel says that it has neither. */
