@@ -367,6 +367,8 @@ type VethwaySpliceSocket struct {
 	Peer       VethwaySpliceKey
 	Slot       uint32
 	Generation uint32
+	Closed     uint32
+	Pad        uint32
 }
 
 type VethwaySpliceValue struct {

@@ -330,6 +330,8 @@ struct splice_value {
 struct splice_socket {
 	struct splice_key peer; /* the other end's */
 	__u32 slot, generation; /* of its own endpoint */
+	__u32 closed;		/* nothing is to be noted of it any more */
+	__u32 pad;
 };
 
 /* Written: programs (insert, counters, times), vw_gc and the daemon (delete). Read: programs, CLI. Life: until idle for

@@ -111,7 +111,13 @@ static __always_inline bool splice_note(const struct splice_key *end, const stru
 	splice_key_reverse(&own->peer, end);
 	own->slot = at->slot;
 	own->generation = at->generation;
-	return bpf_map_update_elem(&splices, end, &value, BPF_NOEXIST) != -E2BIG;
+	if (bpf_map_update_elem(&splices, end, &value, BPF_NOEXIST) == -E2BIG)
+		return false;
+	/* Either we see that it is closed, or whoever closes it sees the entry. */
+	if (!READ_ONCE(own->closed))
+		return true;
+	bpf_map_delete_elem(&splices, end);
+	return false;
 }
 
 static __always_inline void splice_allow(const struct splice_key *end, __u64 sock)
@@ -286,11 +292,15 @@ static __always_inline struct splice_value *splice_of(struct bpf_sock *sk)
 
 static __always_inline void splice_close(struct bpf_sock *sk)
 {
-	struct splice_socket *own = bpf_sk_storage_get(&splice_sockets, sk, NULL, 0);
+	struct splice_socket *own;
 	struct splice_key key;
 
+	if (sk->protocol != IPPROTO_TCP)
+		return;
+	own = bpf_sk_storage_get(&splice_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!own)
 		return;
+	__sync_fetch_and_or(&own->closed, 1);
 	splice_key_reverse(&key, &own->peer);
 	bpf_map_delete_elem(&splices, &key);
 }
