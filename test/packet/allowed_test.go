@@ -14,7 +14,7 @@ import (
 // the one container that is published, or is an error about such a packet.
 func (w *world) isHairpin(frame []byte) bool {
 	src, dst, _ := addresses(frame)
-	l, err := dissect(frame[ethLen:])
+	l, err := dissect(withLength(frame[ethLen:]))
 	if err == nil && isError(l) {
 		return true // judged by what it quotes in TestICMPError
 	}
@@ -31,6 +31,20 @@ func (w *world) isHairpin(frame []byte) bool {
 		return false
 	}
 	return port == 8080 || l.proto == sctp && port == sctpPort || l.proto != tcp && w.isMapped(l)
+}
+
+// withLength fills in the length that a GSO packet beyond 64 KiB need not say.
+func withLength(b []byte) []byte {
+	at, less := 2, 0
+	if len(b) > 0 && b[0]>>4 == 6 {
+		at, less = 4, 40
+	}
+	if len(b) < 40 || b[at]|b[at+1] != 0 {
+		return b
+	}
+	b = slices.Clone(b)
+	put(b[at:], uint16(len(b)-less))
+	return b
 }
 
 // isMapped tells whether a packet is for a container's mapping: whether its
@@ -57,7 +71,7 @@ func (w *world) isMapped(l layers) bool {
 // hasStackFlow tells whether the stack carries the session of a packet that it
 // forwards to a container.
 func (w *world) hasStackFlow(frame []byte) bool {
-	l, err := dissect(frame[ethLen:])
+	l, err := dissect(withLength(frame[ethLen:]))
 	if err != nil || len(l.body) < 8 {
 		return false
 	}

@@ -92,6 +92,11 @@ func (w *world) judgeResult(p place, frame []byte, r result) error {
 	default:
 		return fmt.Errorf("verdict %d", r.verdict)
 	}
+	// A test run makes room behind the first 14 bytes, which a tun interface's packet has no header in: what is quoted there is seen by
+	// the conformance suite only.
+	if r.verdict == redirect && p.bare() && len(r.out) != len(frame) && !w.isDetour(r) {
+		return nil
+	}
 	if r.verdict == redirect && isAnswer(frame, r.out) {
 		return verifyAnswer(frame, r.out)
 	}
