@@ -41,6 +41,10 @@ func descriptors() []descriptor {
 		{bpf.VethwayMapEndpoints, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapEndpoints, endpointsWire(), endpointRow, netip.ParseAddr)
 		}},
+		{bpf.VethwayMapShortcuts, true, func(m *ebpf.Map, n Names, _ uint32) decoder { return shortcutsDecoder(m, n) }},
+		{bpf.VethwayMapHairpins, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
+			return arrayDecoder(m, bpf.VethwayMapHairpins, hairpinRow, parseNumber)
+		}},
 		{bpf.VethwayMapVeths, true, func(m *ebpf.Map, _ Names, _ uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapVeths, vethsWire(), vethRow, parseNumber)
 		}},

@@ -18,6 +18,7 @@ type Set struct {
 	Bindings     *Bindings
 	Published    *Published
 	Endpoints    *Endpoints
+	Shortcuts    *Shortcuts
 	Veths        *Veths
 	Networks     *Networks
 	Addresses    *Addresses
@@ -55,6 +56,7 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 		Bindings:     table(all, bpf.VethwayMapBindings, bindingsWire()),
 		Published:    table(all, bpf.VethwayMapPublished, publishedWire()),
 		Endpoints:    table(all, bpf.VethwayMapEndpoints, endpointsWire()),
+		Shortcuts:    &Shortcuts{table(all, bpf.VethwayMapShortcuts, shortcutsWire())},
 		Veths:        table(all, bpf.VethwayMapVeths, vethsWire()),
 		Networks:     table(all, bpf.VethwayMapNetworks, networksWire()),
 		Addresses:    table(all, bpf.VethwayMapAddresses, addressesWire()),

@@ -117,6 +117,9 @@ static __always_inline int from_container(struct __sk_buff *ctx)
 	if (parsed < 0)
 		return parsed;
 	if (!parsed && !(pkt.flags & (PACKET_ICMP_ERROR | PACKET_FRAGMENT))) {
+		ret = shortcut_to_neighbour(ctx, &pkt);
+		if (ret)
+			return ret;
 		flow = flow_find(&pkt.key);
 		/* The entry's source address was checked when it was made; that it comes from that container now, the interface says. */
 		if (flow && flow->iif == ctx->ifindex) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "route.h"
+#include "shortcut.h"
 
 /* Both sides' way into a container. */
 static __always_inline void flow_set_peer(struct flow_value *flow, const struct endpoint_value *endpoint)
@@ -78,6 +79,9 @@ static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt
 		draft->check_use = 1;
 		if (!port_in_pool(draft->wanted))
 			draft->wanted = 0;
+	} else if (target->network == veth->network) {
+		/* Its answers go from neighbour to neighbour. */
+		network_note_hairpin(veth->network);
 	}
 	return 0;
 }

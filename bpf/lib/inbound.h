@@ -18,9 +18,12 @@ static __always_inline bool gateway_is_hidden(const struct address_value *gatewa
  * answer outside by a gateway's address either: the answer could not leave by it. */
 static __always_inline int from_uplink_direct(struct __sk_buff *ctx, const struct packet *pkt)
 {
-	struct address_value *to = address_find(&pkt->key.dst);
+	struct address_value *to;
 	struct flow_value *flow;
 
+	if (address_is_hosts(&pkt->key.dst))
+		return PASS;
+	to = address_find(&pkt->key.dst);
 	if (!to)
 		return PASS;
 	if (to->kind == ADDRESS_LOCAL)
@@ -234,6 +237,14 @@ static __always_inline int new_inbound(struct __sk_buff *ctx)
 	return flow_forward(ctx, &pkt, flow, false);
 }
 
+/* A raw socket's ping has any identifier: one that is in the pool must be reserved like a container's. */
+static __always_inline int hosts_own_outbound(struct __sk_buff *ctx, const struct packet *pkt)
+{
+	if (!ctx->ingress_ifindex && !pkt->flags && pkt->icmp_type && packet_may_begin(pkt) && port_in_pool(pkt->key.sport))
+		return tail(ctx, CALL_NEW_OUTBOUND, HOOK_TO_UPLINK, pkt->l3);
+	return PASS;
+}
+
 static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 {
 	struct address_value *from;
@@ -254,6 +265,8 @@ static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 	}
 	if (!parsed && pkt.flags & PACKET_ICMP_ERROR && !ctx->ingress_ifindex)
 		return tail(ctx, CALL_ICMP_ERROR, HOOK_TO_UPLINK, l3);
+	if (!parsed && address_is_hosts(&pkt.key.src))
+		return hosts_own_outbound(ctx, &pkt);
 	from = address_find(&pkt.key.src);
 	if (!from)
 		return PASS;
@@ -268,10 +281,7 @@ static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 	}
 	if (from->kind == ADDRESS_SUBNET || from->network)
 		return tail(ctx, CALL_NEW_OUTBOUND, HOOK_TO_UPLINK, l3);
-	/* A raw socket's ping has any identifier: one that is in the pool must be reserved like a container's. */
-	if (!ctx->ingress_ifindex && !pkt.flags && pkt.icmp_type && packet_may_begin(&pkt) && port_in_pool(pkt.key.sport))
-		return tail(ctx, CALL_NEW_OUTBOUND, HOOK_TO_UPLINK, l3);
-	return PASS;
+	return hosts_own_outbound(ctx, &pkt);
 }
 
 /* Fills the draft for what the stack sends out for a container, from a gateway's address, or as a ping of the host's. */

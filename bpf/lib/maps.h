@@ -139,6 +139,22 @@ struct address_value {
 	__u32 network; /* whose subnet; or the network whose gateway the local address is; else 0 */
 };
 
+/* shortcuts: see shortcut.h. */
+#define SHORTCUT_BITS 15
+#define SHORTCUT_HOST 1	    /* kind: an address of the host's own, and no network's gateway */
+#define SHORTCUT_ENDPOINT 2 /* a container's */
+
+struct shortcut_value {
+	struct addr addr; /* all zero: nothing here */
+	__u32 kind;
+	__u32 ifindex;		/* SHORTCUT_ENDPOINT: of the veth's host end */
+	__u32 slot, generation; /* ... of the endpoint */
+	__u16 network;
+	__u8 mac[6];
+	__u32 flags;  /* of the network: NETWORK_* */
+	__u32 pad[5]; /* to a cache line */
+};
+
 struct uplink_value {
 	struct addr addr4, addr6; /* preferred source where the kernel cannot name the route's (before 6.7); zero: none */
 	__u32 flags;
@@ -459,6 +475,24 @@ struct {
 	__type(key, struct address_key);
 	__type(value, struct address_value);
 } addresses SEC(".maps");
+
+/* Written: daemon. Read: programs on every packet. Life: that of the endpoint or address. Index: shortcut_index(). Size: one entry an address,
+ * with room for them not to meet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << SHORTCUT_BITS);
+	__type(key, __u32);
+	__type(value, struct shortcut_value);
+} shortcuts SEC(".maps");
+
+/* Written: programs. Read: vw_from_container. Life: always. Index: number of a network. Value: 1 when a container has reached another one
+ * of that network by a published port. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, __u32);
+} hairpins SEC(".maps");
 
 /* Written: daemon. Read: programs when a route is looked up. Life: that of the interface. Size: one entry an interface. */
 struct {

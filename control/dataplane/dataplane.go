@@ -33,6 +33,7 @@ type Dataplane struct {
 	uplinks    mirror[uint32, maps.Uplink]
 	endpoints  mirror[netip.Addr, maps.Endpoint]
 	veths      mirror[uint32, maps.Veth]
+	shortcuts  shortcuts
 	published  published
 	settings   mirror[uint32, maps.Settings]
 	guards     mirror[uint32, maps.Guard]
@@ -77,6 +78,7 @@ func New(cfg Config) (*Dataplane, error) {
 		uplinks:   newMirror(m.Uplinks, cmp.Compare[uint32]),
 		endpoints: newMirror(m.Endpoints, netip.Addr.Compare),
 		veths:     newMirror(m.Veths, cmp.Compare[uint32]),
+		shortcuts: shortcuts{table: m.Shortcuts},
 		published: published{table: m.Published},
 		settings:  newMirror(m.Settings, cmp.Compare[uint32]),
 		guards:    newMirror(m.Guards, cmp.Compare[uint32]),
@@ -146,7 +148,7 @@ func (d *Dataplane) load() error {
 	d.slots.load()
 	d.ports.load(d.cfg.Clock())
 	return inOrder(
-		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.settings.load, d.spliced.load,
+		d.networks.load, d.addresses.load, d.uplinks.load, d.endpoints.load, d.veths.load, d.shortcuts.load, d.settings.load, d.spliced.load,
 		d.guards.load, d.denied.load, func() error { return d.published.load(&d.slots) },
 	)
 }
@@ -164,6 +166,7 @@ func (d *Dataplane) add(p *plan) error {
 		func() error { d.markPorts(p); return nil },
 		func() error { return d.endpoints.add(p.endpoints) },
 		func() error { return d.veths.add(p.veths) },
+		func() error { return d.shortcuts.add(p.shortcuts) },
 		func() error { return d.published.add(&p.published, &d.slots) },
 		func() error { return d.useSplice(len(p.spliced) > 0 || len(d.spliced.have) > 0) },
 		func() error { return d.spliced.add(p.spliced) },
@@ -181,6 +184,7 @@ func (d *Dataplane) remove(p *plan) error {
 	return inOrder(
 		func() error { return d.spliced.remove(p.spliced) },
 		func() error { return d.published.remove(&p.published) },
+		func() error { return d.shortcuts.remove(p.shortcuts) },
 		func() error { return d.veths.remove(p.veths) },
 		func() error { return d.endpoints.remove(p.endpoints) },
 		func() error { d.ports.unpublish(&p.published.ports); return nil },

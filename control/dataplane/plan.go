@@ -22,6 +22,7 @@ type plan struct {
 	uplinks    map[uint32]maps.Uplink
 	endpoints  map[netip.Addr]maps.Endpoint
 	veths      map[uint32]maps.Veth
+	shortcuts  map[uint32]maps.Shortcut
 	published  publishedPlan
 	slots      slotPlan
 	hostPorts  map[uint32]bool // those that sockets of the host are bound to
@@ -70,6 +71,7 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 			return nil, fmt.Errorf("endpoint on interface %d: %w", e.HostIndex, err)
 		}
 	}
+	p.planShortcuts()
 	for _, port := range want.Published {
 		if err := d.planPublished(p, port); err != nil {
 			return nil, fmt.Errorf("published port %s:%d: %w", port.HostIP, port.HostPort, err)

@@ -219,6 +219,34 @@ func (w *world) checkHost(t *rapid.T, s *control.DataplaneState) {
 	sameKeys(t, "networks", load(w.f.t, m.Networks), networks)
 	sameKeys(t, "uplinks", load(w.f.t, m.Uplinks), uplinks)
 	sameKeys(t, "addresses", load(w.f.t, m.Addresses), addresses)
+	w.checkShortcuts(t)
+}
+
+// checkShortcuts compares them with the tables that they stand for.
+func (w *world) checkShortcuts(t *rapid.T) {
+	m := w.f.maps()
+	shortcuts, err := m.Shortcuts.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoints, addresses := load(w.f.t, m.Endpoints), load(w.f.t, m.Addresses)
+	for index, s := range shortcuts {
+		e, isEndpoint := endpoints[s.Addr]
+		local, isLocal := addresses[netip.PrefixFrom(s.Addr, s.Addr.BitLen())]
+		switch {
+		case vmaps.ShortcutIndex(s.Addr) != index:
+			t.Fatalf("%s is at %d", s.Addr, index)
+		case isEndpoint && s.Index == e.Index && s.Slot == e.Slot && s.Generation == e.Generation && s.Network == e.Network && s.MAC == e.MAC:
+		case !isEndpoint && isLocal && local.Network == 0 && s.Index == 0:
+		default:
+			t.Fatalf("shortcut %+v; endpoint %+v, address %+v", s, e, local)
+		}
+	}
+	for a := range endpoints {
+		if _, ok := shortcuts[vmaps.ShortcutIndex(a)]; !ok {
+			t.Fatalf("the place of %s is empty", a)
+		}
+	}
 }
 
 // readGenerations reads those of the slots that are taken or were known before: reading all takes long.

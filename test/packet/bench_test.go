@@ -90,6 +90,10 @@ func (f family) benchmarks(b *testing.B) []benchmark {
 		Addr4: toAddr(c1.addr4), Addr6: toAddr(c1.addr6), Slot: c1.slot, Generation: generation,
 		Bridge: c1.network.ifindex, Network: c1.network.id, Mtu: 1500, Mac: c1.mac, Flags: c1.network.flags,
 	}))
+	f.shortcut(b, f.container("c1"), bpf.VethwayShortcutValue{
+		Addr: toAddr(f.container("c1")), Kind: shortcutEndpoint, Ifindex: loopback, Slot: c1.slot, Generation: generation,
+		Network: c1.network.id, Mac: c1.mac, Flags: c1.network.flags,
+	})
 	hosts := in
 	hosts.dport = 50000
 	hostsOwn := hosts.answer()

@@ -12,7 +12,7 @@ import (
 
 // Within a network nothing is translated, no flow is made, and the TTL stays.
 func TestDeliverToNeighbour(t *testing.T) {
-	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+	bothWays(t, func(t *testing.T, f family) {
 		base := f.from("c1", f.container("c2"), 5000, 80)
 		base.dstMAC = f.containers["c2"].mac
 		with := func(change func(*packet)) packet {
@@ -54,7 +54,7 @@ func TestDeliverToNeighbour(t *testing.T) {
 
 // Between networks nothing passes, whoever routes it.
 func TestIsolation(t *testing.T) {
-	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+	bothWays(t, func(t *testing.T, f family) {
 		f.covers(t, "D08", "D09")
 		for _, c := range []struct {
 			name string
@@ -88,7 +88,7 @@ func TestIsolation(t *testing.T) {
 
 // A container speaks for itself only.
 func TestAntispoof(t *testing.T) {
-	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+	bothWays(t, func(t *testing.T, f family) {
 		base := f.from("c1", f.remote(), 5000, 80)
 		neighbour := f.from("c1", f.container("c2"), 5000, 80)
 		as := func(p packet, src netip.Addr, m mac) packet {

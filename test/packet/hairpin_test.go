@@ -12,7 +12,7 @@ import (
 // A container asks for a published port by an address of the host, and is
 // seen as it is, unless it asks for its own.
 func TestHairpin(t *testing.T) {
-	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+	bothWays(t, func(t *testing.T, f family) {
 		for _, c := range []struct {
 			name, from string
 			by, seen   netip.Addr

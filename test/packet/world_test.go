@@ -12,6 +12,7 @@ import (
 
 	"github.com/vethway/vethway/bpf"
 	"github.com/vethway/vethway/loader"
+	"github.com/vethway/vethway/maps"
 )
 
 // Short names for what the tests use all the time.
@@ -29,6 +30,9 @@ const (
 
 	flowReply     = 1
 	flowNATSource = 2
+
+	shortcutHost     = 1
+	shortcutEndpoint = 2
 
 	portPublished = 1
 	portHost      = 2
@@ -62,6 +66,8 @@ type programs struct {
 	Published   *ebpf.Map `ebpf:"published"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
 	Veths       *ebpf.Map `ebpf:"veths"`
+	Shortcuts   *ebpf.Map `ebpf:"shortcuts"`
+	Hairpins    *ebpf.Map `ebpf:"hairpins"`
 	Networks    *ebpf.Map `ebpf:"networks"`
 	Addresses   *ebpf.Map `ebpf:"addresses"`
 	Uplinks     *ebpf.Map `ebpf:"uplinks"`
@@ -81,6 +87,7 @@ type programs struct {
 type world struct {
 	programs
 	*lab
+	made  knobs
 	slots uint32   // given to published ports
 	used  []uint32 // indexes of port_use
 
@@ -94,6 +101,7 @@ type knobs struct {
 	flows               uint32 // entries in the flow table
 	others              uint32 // entries in the tables of bindings and of fragments
 	marked              bool   // tells which blocks of the programs ran
+	longWay             bool   // no address has a shortcut
 	helperChecksums     bool   // as on kernels that do not show programs their own struct sk_buff
 }
 
@@ -104,7 +112,7 @@ func newWorld(t testing.TB, l *lab, k knobs) *world {
 	t.Helper()
 	w := l.world
 	if w == nil || k != (knobs{}) {
-		w = &world{lab: l}
+		w = &world{lab: l, made: k}
 		check(t, w.load(k))
 		if k == (knobs{}) {
 			l.world = w
@@ -174,6 +182,20 @@ func (w *world) empty(t testing.TB) {
 		check(t, w.PortUse.Put(i, uint32(0)))
 	}
 	w.used, w.slots = nil, 0
+	for _, c := range w.containers {
+		for _, a := range []netip.Addr{c.addr4, c.addr6} {
+			w.shortcut(t, a, bpf.VethwayShortcutValue{})
+		}
+		check(t, w.Hairpins.Put(uint32(c.network.id), uint32(0)))
+	}
+}
+
+// shortcut gives an address its place.
+func (w *world) shortcut(t testing.TB, a netip.Addr, v bpf.VethwayShortcutValue) {
+	t.Helper()
+	if !w.made.longWay {
+		check(t, w.Shortcuts.Put(maps.ShortcutIndex(a), v))
+	}
 }
 
 func emptyMap(t testing.TB, m *ebpf.Map) {
@@ -193,7 +215,7 @@ func (w *world) close() {
 	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC, w.GCBinding, w.XDP, w.XDPGeneric, w.Guard, w.GuardTun} {
 		p.Close()
 	}
-	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.PortFlows, w.Quotas, w.Settings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls, w.Fragments, w.Origins, w.Marks, w.Guards, w.Denied, w.Sources} {
+	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.PortFlows, w.Quotas, w.Settings, w.Published, w.Endpoints, w.Veths, w.Shortcuts, w.Hairpins, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls, w.Fragments, w.Origins, w.Marks, w.Guards, w.Denied, w.Sources} {
 		m.Close()
 	}
 }
@@ -251,6 +273,10 @@ func (w *world) fillContainer(t testing.TB, c *container) {
 			Ifindex: c.ifindex, Slot: c.slot, Generation: generation, Network: c.network.id, Mtu: 1500,
 			Mac: c.mac, BridgeMac: c.network.mac,
 		}))
+		w.shortcut(t, a, bpf.VethwayShortcutValue{
+			Addr: toAddr(a), Kind: shortcutEndpoint, Ifindex: c.ifindex, Slot: c.slot, Generation: generation,
+			Network: c.network.id, Mac: c.mac, Flags: c.network.flags,
+		})
 	}
 	check(t, w.Veths.Put(c.ifindex, bpf.VethwayVethValue{
 		Addr4: toAddr(c.addr4), Addr6: toAddr(c.addr6), Slot: c.slot, Generation: generation,
@@ -263,6 +289,7 @@ func (w *world) fillUplink(t testing.TB, u *uplink) {
 	check(t, w.Uplinks.Put(u.ifindex, bpf.VethwayUplinkValue{Addr4: toAddr(u.host4), Addr6: toAddr(u.host6), Mtu: 1500}))
 	for _, a := range []netip.Addr{u.host4, u.host6} {
 		w.address(t, netip.PrefixFrom(a, a.BitLen()).String(), bpf.VethwayAddressKindADDRESS_LOCAL, 0)
+		w.shortcut(t, a, bpf.VethwayShortcutValue{Addr: toAddr(a), Kind: shortcutHost})
 	}
 }
 

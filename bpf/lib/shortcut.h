@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What most packets need to know of an address, found by one array access that the JIT inlines instead of by hashes and longest prefixes.
+ * An address that has no shortcut, because another one has its place, goes the long way: nothing but time depends on this.
+ */
+#pragma once
+
+#include "flow.h"
+#include "forward.h"
+
+static __always_inline __u32 shortcut_index(const struct addr *a)
+{
+	const __be32 *w = addr_words(a);
+
+	/* Fibonacci hashing: neighbouring addresses are far apart, and no two of a /24 meet. */
+	return (w[0] ^ w[1] ^ w[2] ^ w[3]) * 2654435769U >> (32 - SHORTCUT_BITS);
+}
+
+static __always_inline const struct shortcut_value *shortcut_find(const struct addr *a)
+{
+	__u32 index = shortcut_index(a);
+	const struct shortcut_value *found = bpf_map_lookup_elem(&shortcuts, &index);
+
+	return found && addr_equal(&found->addr, a) ? found : NULL;
+}
+
+/* An address of the host's own that is no network's gateway. */
+static __always_inline bool address_is_hosts(const struct addr *a)
+{
+	const struct shortcut_value *found = shortcut_find(a);
+
+	return found && found->kind == SHORTCUT_HOST;
+}
+
+/* Have two containers of the network met by a published port? Then a packet between them may be an answer that is to be translated. */
+static __always_inline bool network_has_hairpins(__u16 network)
+{
+	__u32 index = network, *met = bpf_map_lookup_elem(&hairpins, &index);
+
+	return !met || *met;
+}
+
+static __always_inline void network_note_hairpin(__u16 network)
+{
+	__u32 index = network, *met = bpf_map_lookup_elem(&hairpins, &index);
+
+	if (met && !*met)
+		*met = 1;
+}
+
+/*
+ * To a container of the same network, whoever both of them are being plain: 0 if not. That the sender is who it says, its own shortcut
+ * tells. Only what has ports, and pings: the rest is looked at more closely.
+ */
+static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const struct packet *pkt)
+{
+	const struct shortcut_value *to = shortcut_find(&pkt->key.dst), *from;
+	__u32 ifindex, slot, generation;
+	struct ethhdr *eth;
+	__u8 mac[6];
+
+	if (!to || to->kind != SHORTCUT_ENDPOINT || pkt->flags)
+		return 0;
+	from = shortcut_find(&pkt->key.src);
+	if (!from || from->kind != SHORTCUT_ENDPOINT || from->ifindex != ctx->ifindex || from->network != to->network ||
+	    from->flags & NETWORK_NO_ICC || network_has_hairpins(to->network))
+		return 0;
+	ifindex = to->ifindex;
+	slot = to->slot;
+	generation = READ_ONCE(to->generation);
+	mac_copy(mac, to->mac);
+	/* The daemon may be writing: what is read has to be of one piece. */
+	if (generation_of(slot) != generation || !addr_equal(&to->addr, &pkt->key.dst))
+		return 0;
+	eth = packet_at(ctx, 0, sizeof(*eth));
+	if (!eth || !mac_equal(eth->h_source, from->mac) || eth->h_dest[0] & 1)
+		return 0;
+	/* A sender's neighbour entry may be older than the endpoint. */
+	if (!mac_equal(eth->h_dest, mac))
+		mac_copy(eth->h_dest, mac);
+	return deliver_to_peer(ctx, ifindex);
+}
