@@ -334,6 +334,19 @@ type VethwaySettingsValue struct {
 	CutterMac [6]uint8
 }
 
+type VethwayShortcutValue struct {
+	_          structs.HostLayout
+	Addr       VethwayAddr
+	Kind       uint32
+	Ifindex    uint32
+	Slot       uint32
+	Generation uint32
+	Network    uint16
+	Mac        [6]uint8
+	Flags      uint32
+	Pad        [5]uint32
+}
+
 type VethwaySocketValue struct {
 	_     structs.HostLayout
 	Peers [8]struct {
@@ -438,6 +451,7 @@ const (
 	VethwayMapFragments        = "fragments"
 	VethwayMapGenerations      = "generations"
 	VethwayMapGuards           = "guards"
+	VethwayMapHairpins         = "hairpins"
 	VethwayMapNetworks         = "networks"
 	VethwayMapOrigins          = "origins"
 	VethwayMapPortFlows        = "port_flows"
@@ -445,6 +459,7 @@ const (
 	VethwayMapPublished        = "published"
 	VethwayMapQuotas           = "quotas"
 	VethwayMapSettings         = "settings"
+	VethwayMapShortcuts        = "shortcuts"
 	VethwayMapSockets          = "sockets"
 	VethwayMapSources          = "sources"
 	VethwayMapSpliceEnds       = "splice_ends"
@@ -599,6 +614,7 @@ type VethwayMapSpecs struct {
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Generations   *ebpf.MapSpec `ebpf:"generations"`
 	Guards        *ebpf.MapSpec `ebpf:"guards"`
+	Hairpins      *ebpf.MapSpec `ebpf:"hairpins"`
 	Networks      *ebpf.MapSpec `ebpf:"networks"`
 	Origins       *ebpf.MapSpec `ebpf:"origins"`
 	PortFlows     *ebpf.MapSpec `ebpf:"port_flows"`
@@ -606,6 +622,7 @@ type VethwayMapSpecs struct {
 	Published     *ebpf.MapSpec `ebpf:"published"`
 	Quotas        *ebpf.MapSpec `ebpf:"quotas"`
 	Settings      *ebpf.MapSpec `ebpf:"settings"`
+	Shortcuts     *ebpf.MapSpec `ebpf:"shortcuts"`
 	Sockets       *ebpf.MapSpec `ebpf:"sockets"`
 	Sources       *ebpf.MapSpec `ebpf:"sources"`
 	SpliceEnds    *ebpf.MapSpec `ebpf:"splice_ends"`
@@ -664,6 +681,7 @@ type VethwayMaps struct {
 	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Generations   *ebpf.Map `ebpf:"generations"`
 	Guards        *ebpf.Map `ebpf:"guards"`
+	Hairpins      *ebpf.Map `ebpf:"hairpins"`
 	Networks      *ebpf.Map `ebpf:"networks"`
 	Origins       *ebpf.Map `ebpf:"origins"`
 	PortFlows     *ebpf.Map `ebpf:"port_flows"`
@@ -671,6 +689,7 @@ type VethwayMaps struct {
 	Published     *ebpf.Map `ebpf:"published"`
 	Quotas        *ebpf.Map `ebpf:"quotas"`
 	Settings      *ebpf.Map `ebpf:"settings"`
+	Shortcuts     *ebpf.Map `ebpf:"shortcuts"`
 	Sockets       *ebpf.Map `ebpf:"sockets"`
 	Sources       *ebpf.Map `ebpf:"sources"`
 	SpliceEnds    *ebpf.Map `ebpf:"splice_ends"`
@@ -697,6 +716,7 @@ func (m *VethwayMaps) Close() error {
 		m.Fragments,
 		m.Generations,
 		m.Guards,
+		m.Hairpins,
 		m.Networks,
 		m.Origins,
 		m.PortFlows,
@@ -704,6 +724,7 @@ func (m *VethwayMaps) Close() error {
 		m.Published,
 		m.Quotas,
 		m.Settings,
+		m.Shortcuts,
 		m.Sockets,
 		m.Sources,
 		m.SpliceEnds,
