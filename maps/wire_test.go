@@ -222,7 +222,6 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP), "TRIES_FAILED": TriesFailed,
 		"GUARD_DENIED": int(GuardDenied), "GUARD_CLOSED": int(GuardClosed),
 		"SPLICE_REFUSED": int(SpliceRefused), "SPLICE_REDIRECT": int(SpliceRedirect),
-		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP),
 		"SHORTCUT_BITS": shortcutBits, "SHORTCUT_HOST": shortcutHost, "SHORTCUT_ENDPOINT": shortcutEndpoint,
 		"PORT_USE_TCP": int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),
 	} {
