@@ -66,13 +66,13 @@ static __always_inline void next_hop_learn(struct __sk_buff *ctx, const struct p
 {
 	struct ethhdr *eth = packet_at(ctx, 0, sizeof(*eth));
 	struct flow_value *flow, *reply;
-	struct flow_key key;
+	struct flow_key key, reply_key;
 
-	flow_key_reverse(&key, &pkt->key);
-	reply = bpf_map_lookup_elem(&flows, &key);
+	flow_key_reverse(&reply_key, &pkt->key);
+	reply = bpf_map_lookup_elem(&flows, &reply_key);
 	if (!eth || !reply)
 		return;
-	flow_key_of_pair(&key, &key, reply);
+	flow_key_of_pair(&key, &reply_key, reply);
 	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow || flow->action != FLOW_TO_UPLINK || flow->oif != ctx->ifindex)
 		return;
