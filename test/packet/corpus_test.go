@@ -59,7 +59,12 @@ func TestCorpusReach(t *testing.T) {
 				return err
 			}
 		}
+		// These stand before or in place of the programs that the targets send to.
+		undriven := []string{"vw_guard", "vw_guard_tun", "vw_from_spliced"}
 		for name, blocks := range a.cover.blocks {
+			if slices.Contains(undriven, name) {
+				continue
+			}
 			n := 0
 			for _, i := range blocks {
 				n += int(reached[i])

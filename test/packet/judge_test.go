@@ -143,6 +143,8 @@ func (w *world) judgePath(p place, frame []byte, r result) error {
 		switch {
 		case r.verdict == next && to == nil:
 			return w.judgeStack(place{"to uplink", p.from}, r.out)
+		case r.verdict == next && r.out[0]&1 != 0:
+			return nil // flooded within its own network; the stack routes nothing that came by a frame to all
 		case to == nil && w.isPrivate(src):
 			return fmt.Errorf("leaves with the address %s", src)
 		case to != nil && to != own && !w.isHairpin(r.out):
