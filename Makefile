@@ -56,13 +56,20 @@ run: build ## run the daemon on this machine until Ctrl-C (root)
 	bin/vethwayd
 
 .PHONY: bench
-bench: build ## measure against the rivals, print the table of goals, and write the table in README.md (root)
+bench: build ## measure against the rivals, print the table of goals, make the report and what README.md shows (root)
 	@.ci/root bench
 	@.ci/deps test
 	bin/vethway-bench size --out bin/size.json
 	bin/vethway-bench run --size bin/size.json --out bin/bench.json
 	bin/vethway-bench readme --in bin/bench.json --size bin/size.json --readme README.md
-	@.ci/own bin README.md
+	@$(MAKE) bench-report
+	@.ci/own bin README.md cmd/vethway-bench
+
+.PHONY: bench-report
+bench-report: build ## make bin/report.html and the chart in README.md of what `make bench` has measured
+	bin/vethway-bench html --in bin/bench.json $$([ ! -f bin/size.json ] || echo --size bin/size.json) --out bin/report.html
+	bin/vethway-bench svg --in bin/bench.json --out cmd/vethway-bench/bench.svg
+	@.ci/own bin cmd/vethway-bench
 
 .PHONY: bench-quick
 bench-quick: build ## the essential lines of it in two minutes; writes nothing but bin/quick.json (root)

@@ -5,6 +5,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -72,6 +73,11 @@ func (o *goalsOptions) run(io *streams.Streams) error {
 	return nil
 }
 
+// sameCell says whether two results measure the same: a run that was given the file of sizes has saved them too.
+func sameCell(a, b report.Result) bool {
+	return a.Scenario == b.Scenario && a.Target == b.Target && a.Axis == b.Axis && a.X == b.X && a.Workload == b.Workload
+}
+
 // judge fills in the report's goals, with what another file says of publishing.
 func judge(rep *report.Report, sizeFile string) error {
 	if sizeFile != "" {
@@ -79,7 +85,11 @@ func judge(rep *report.Report, sizeFile string) error {
 		if err != nil {
 			return err
 		}
-		rep.Results = append(rep.Results, sizes.Published()...)
+		for _, r := range sizes.Published() {
+			if !slices.ContainsFunc(rep.Results, func(have report.Result) bool { return sameCell(have, r) }) {
+				rep.Results = append(rep.Results, r)
+			}
+		}
 	}
 	rep.Goals = goal.Judge(rep)
 	return nil

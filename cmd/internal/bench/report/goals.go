@@ -20,9 +20,20 @@ func (r *Report) GoalTable() *output.Table {
 			group = g.Group
 			table.Row(strings.ToUpper(group[:1])+group[1:]+":", "", "", "", "", "", "", "")
 		}
-		table.Row("  "+g.Name, withUnit(g.Own, g.Unit), withUnit(g.Theirs, g.Unit), g.value(g.Value), g.spread(), g.wanted(), g.State, g.Note)
+		t := g.Text()
+		table.Row("  "+g.Name, t.Own, t.Theirs, t.Value, t.Spread, t.Wanted, g.State, g.Note)
 	}
 	return table
+}
+
+// GoalText is the figures of a goal as a table has them; what there is not is empty.
+type GoalText struct{ Own, Theirs, Value, Spread, Wanted string }
+
+// Text writes out the figures.
+func (g Goal) Text() GoalText {
+	return GoalText{
+		Own: withUnit(g.Own, g.Unit), Theirs: withUnit(g.Theirs, g.Unit), Value: g.value(g.Value), Spread: g.spread(), Wanted: g.wanted(),
+	}
 }
 
 // WriteGoals writes it for a person, with the sum below.

@@ -103,6 +103,12 @@ func pairable(samples []Sample, value func(Sample) float64) []float64 {
 	return values
 }
 
+// RoundRatios divides a result's samples by another's of the same rounds; rounds in which one of them failed are left out.
+func RoundRatios(own, baseline Result) []float64 {
+	value := func(s Sample) float64 { return s.Value }
+	return stats.PairedRatios(pairable(own.Samples, value), pairable(baseline.Samples, value))
+}
+
 // carriedBySecond is how much one second of CPU time carried; NaN where nobody counted CPU time.
 func carriedBySecond(s Sample) float64 {
 	if s.OwnSeconds == 0 {

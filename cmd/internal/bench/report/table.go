@@ -42,6 +42,12 @@ func (r *Report) rows() (rows []row, targets []string) {
 	return rows, targets
 }
 
+// What is the workload, with the place on the axis in a series.
+func (r Result) What() string { return r.what() }
+
+// Good is the values of the samples that did not fail.
+func (r Result) Good() []float64 { return good(r.Samples) }
+
 // WriteText writes the report for a person: a line for each comparison, the baseline's figure and everybody's ratio to it.
 func (r *Report) WriteText(w io.Writer, baseline string) error {
 	rows, targets := r.rows()

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package chart
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+)
+
+// ink is how a target looks. The colours are those of Okabe and Ito, which people tell apart who do not see all colours;
+// the shapes of the marks say the same once more.
+type ink struct {
+	light, dark string
+	mark        string
+}
+
+func inks() []ink {
+	return []ink{
+		{"#0072b2", "#4db3e6", "circle"},
+		{"#5f6b76", "#a9b4be", "square"},
+		{"#b87700", "#e69f00", "diamond"},
+		{"#00795a", "#2cc295", "up"},
+		{"#a8508a", "#e08fc0", "down"},
+		{"#c24a00", "#ff7f3f", "cross"},
+		{"#2a8fc4", "#8fd3f7", "ring"},
+		{"#857a00", "#f0e442", "plus"},
+	}
+}
+
+// slot is the ink of a target: the same in every chart of every report.
+func slot(target string) int {
+	switch target {
+	case "vethway":
+		return 0
+	case "iptables":
+		return 1
+	case "nftables":
+		return 2
+	case "routing":
+		return 3
+	case "direct":
+		return 4
+	case "docker-proxy", "iptables-legacy":
+		return 5
+	case "vethway-bigtcp":
+		return 6
+	case "iptables-bigtcp", "nftables-linear":
+		return 7
+	}
+	h := fnv.New32a()
+	h.Write([]byte(target))
+	return int(h.Sum32() % uint32(len(inks())))
+}
+
+func class(target string) string { return fmt.Sprintf("s%d", slot(target)) }
+
+// mark draws the sign of a target.
+func (c *canvas) mark(target string, x, y float64) {
+	const r = 4.0
+	path := func(class, format string, args ...any) {
+		c.printf(`<path class="%s" d="%s"/>`+"\n", class, fmt.Sprintf(format, args...))
+	}
+	switch inks()[slot(target)].mark {
+	case "square":
+		c.rect("mark", x-r+.5, y-r+.5, 2*r-1, 2*r-1)
+	case "diamond":
+		path("mark", "M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz", x, y-r-1, r+1, r+1, -r-1, r+1, -r-1, -r-1)
+	case "up":
+		path("mark", "M%.1f %.1fl%.1f %.1fh%.1fz", x, y-r-.5, r+.5, 2*r, -2*r-1)
+	case "down":
+		path("mark", "M%.1f %.1fl%.1f %.1fh%.1fz", x, y+r+.5, r+.5, -2*r, -2*r-1)
+	case "cross":
+		path("stroke", "M%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f", x-r, y-r, 2*r, 2*r, -2*r, -2*r, 2*r)
+	case "plus":
+		path("stroke", "M%.1f %.1fv%.1fm%.1f %.1fh%.1f", x, y-r-1, 2*r+2, -r-1, -r-1, 2*r+2)
+	case "ring":
+		c.printf(`<circle class="stroke" cx="%.1f" cy="%.1f" r="%.1f"/>`+"\n", x, y, r-.5)
+	default:
+		c.printf(`<circle class="mark" cx="%.1f" cy="%.1f" r="%.1f"/>`+"\n", x, y, r)
+	}
+}
+
+// Style is the style sheet of the charts.
+func Style() string {
+	var light, dark strings.Builder
+	for i, k := range inks() {
+		fmt.Fprintf(&light, ".s%d{color:%s}\n", i, k.light)
+		fmt.Fprintf(&dark, ".s%d{color:%s}\n", i, k.dark)
+	}
+	return chartStyle + light.String() + "@media (prefers-color-scheme:dark){\n" + darkStyle + dark.String() + "}\n"
+}
+
+const chartStyle = `.chart text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif;fill:#1f2328}
+.chart text.quiet{fill:#59636e}
+.chart text.strong{font-weight:600}
+.chart text.title{font-size:15px;font-weight:600}
+.chart text.small{font-size:11px;fill:#59636e}
+.chart g text{fill:currentColor}
+.chart .grid{stroke:#d1d9e0;stroke-width:1}
+.chart .base{stroke:#59636e;stroke-width:1.5;stroke-dasharray:4 3}
+.chart .paper{fill:#ffffff;stroke:#d1d9e0}
+.chart .mark{fill:currentColor}
+.chart .bar{fill:currentColor}
+.chart .stroke,.chart .curve,.chart .reach{fill:none;stroke:currentColor;stroke-width:2}
+.chart .curve{stroke-linejoin:round}
+.chart .sure{stroke:currentColor;stroke-width:3;opacity:.55}
+.chart .reach{stroke-width:1;opacity:.8}
+.chart .whisker{stroke:#1f2328;stroke-width:1}
+.chart .lead{stroke:currentColor;stroke-width:1;opacity:.5}
+`
+
+const darkStyle = `.chart text{fill:#e6edf3}
+.chart text.quiet,.chart text.small{fill:#9aa5b1}
+.chart .grid{stroke:#3a424b}
+.chart .base{stroke:#9aa5b1}
+.chart .paper{fill:#0f141a;stroke:#3a424b}
+.chart .whisker{stroke:#e6edf3}
+`
+
+// Legend names the targets beside their marks, for a page.
+func Legend(targets []string) string {
+	c := new(canvas)
+	x, y := 10.0, 14.0
+	for _, name := range targets {
+		need := 14 + textWidth(name) + 14
+		if x+need > width && x > 10 {
+			x, y = 10, y+20
+		}
+		c.group(name, name, func() {
+			c.mark(name, x, y)
+			c.text("", "start", x+10, y+4, name)
+		})
+		x += need
+	}
+	return c.document(width, y+12, "Legend: "+strings.Join(targets, ", "))
+}
