@@ -54,7 +54,7 @@ neither used nor changed.`,
 	cmd.SetIn(io.In)
 	cmd.SetOut(io.Out)
 	cmd.SetErr(io.Err)
-	cmd.AddCommand(newRunCommand(io), newSizeCommand(io), newDropCommand(io), newGoalsCommand(io), newListCommand(io), newReadmeCommand(io), newHTMLCommand(io), newSVGCommand(io), newTrafficCommand(io), newProxyCommand())
+	cmd.AddCommand(newRunCommand(io), newSizeCommand(io), newDropCommand(io), newGoalsCommand(io), newListCommand(io), newReadmeCommand(io), newHTMLCommand(io), newSVGCommand(io), newCompareCommand(io), newTrafficCommand(io), newProxyCommand())
 	return cmd
 }
 

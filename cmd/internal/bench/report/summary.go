@@ -109,6 +109,11 @@ func RoundRatios(own, baseline Result) []float64 {
 	return stats.PairedRatios(pairable(own.Samples, value), pairable(baseline.Samples, value))
 }
 
+// CarriedRatios are the same of what a second of CPU time carried; without rounds for which CPU time was counted, there are none.
+func CarriedRatios(own, baseline Result) []float64 {
+	return stats.PairedRatios(pairable(own.Samples, carriedBySecond), pairable(baseline.Samples, carriedBySecond))
+}
+
 // carriedBySecond is how much one second of CPU time carried; NaN where nobody counted CPU time.
 func carriedBySecond(s Sample) float64 {
 	if s.OwnSeconds == 0 {
