@@ -10,6 +10,8 @@ import (
 
 	"github.com/vethway/vethway/cmd/internal/bench/page"
 	"github.com/vethway/vethway/cmd/internal/bench/report"
+	"github.com/vethway/vethway/cmd/internal/bench/target"
+	"github.com/vethway/vethway/cmd/internal/bench/workload"
 	"github.com/vethway/vethway/cmd/internal/cli/streams"
 )
 
@@ -35,7 +37,7 @@ The page is one file, needs neither a network nor scripts, and follows the reade
 			if err := judge(rep, o.size); err != nil {
 				return err
 			}
-			return deliver(s, o.out, func(w io.Writer) error { return page.Write(w, rep, o.baseline) })
+			return deliver(s, o.out, func(w io.Writer) error { return page.Write(w, rep, o.baseline, glossary()...) })
 		},
 	}
 	flags := cmd.Flags()
@@ -47,6 +49,21 @@ The page is one file, needs neither a network nor scripts, and follows the reade
 		panic(err) // the flag is five lines up
 	}
 	return cmd
+}
+
+// glossary is what `vethway-bench list` says.
+func glossary() []page.Term {
+	var terms []page.Term
+	for _, s := range target.Scenarios() {
+		terms = append(terms, page.Term{Kind: "scenario", Name: string(s), Meaning: s.About()})
+	}
+	for _, w := range workload.All() {
+		terms = append(terms, page.Term{Kind: "workload", Name: w.Name, Meaning: w.About})
+	}
+	for _, m := range target.All() {
+		terms = append(terms, page.Term{Kind: "target", Name: m.Name, Meaning: m.About})
+	}
+	return terms
 }
 
 func newSVGCommand(s *streams.Streams) *cobra.Command {

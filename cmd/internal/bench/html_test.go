@@ -54,7 +54,7 @@ func TestHTML(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1.45 (1.40–1.50)", "✓ met", "17.0 ms", "Publishing"} {
+	for _, want := range []string{"1.45 (1.40–1.50)", "✓ met", "17.0 ms", "Publishing", "request and response of one byte"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q", want)
 		}

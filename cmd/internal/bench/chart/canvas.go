@@ -61,6 +61,14 @@ func escape(s string) string {
 	return b.String()
 }
 
+// column is as wide as the longest of some names needs.
+func column(names []string, least float64) float64 {
+	for _, name := range names {
+		least = max(least, textWidth(name))
+	}
+	return least
+}
+
 // textWidth is about how much room a text takes; sans-serif fonts differ by a tenth.
 func textWidth(s string) float64 { return float64(len([]rune(s))) * textSize * 0.56 }
 

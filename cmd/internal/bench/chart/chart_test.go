@@ -5,6 +5,7 @@ package chart
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"slices"
@@ -103,7 +104,7 @@ func TestLines(t *testing.T) {
 		{Target: "iptables", Points: []Point{{1, 7000, 6900, 7100}, {10000, 300, 290, 310}}},
 		{Target: "nothing"},
 	}}
-	mustHave(t, l.SVG(), "vethway", "iptables", "ports", "connections/s", "0", "1", "10", "100", "1k", "10k", "500", "5k")
+	mustHave(t, l.SVG(), "vethway", "iptables", "ports", "connections/s", "0", "1", "10", "100", "1k", "65k", "10k")
 	if svg := (Lines{Series: []Series{{Target: "x"}}}).SVG(); svg != "" {
 		t.Errorf("a chart of nothing: %s", svg)
 	}
@@ -159,21 +160,42 @@ func TestTicks(t *testing.T) {
 	}
 }
 
-// The targets that meet in one chart differ by colour and by mark.
+// No target looks like another: by its mark, and those of a README by their colours too.
 func TestInksDiffer(t *testing.T) {
-	together := []string{"vethway", "iptables", "nftables", "routing", "direct", "docker-proxy", "vethway-bigtcp", "iptables-bigtcp"}
-	seen := make(map[ink]string)
-	for _, name := range together {
-		k := inks()[slot(name)]
-		for other, who := range seen {
-			if other.light == k.light || other.dark == k.dark || other.mark == k.mark {
-				t.Errorf("%s looks like %s", name, who)
-			}
+	var names []string
+	marks, colours := make(map[string]string), make(map[string]string)
+	for i, k := range inks() {
+		names = append(names, k.target)
+		if slot(k.target) != i {
+			t.Errorf("%s has slot %d, want %d", k.target, slot(k.target), i)
 		}
-		seen[k] = name
+		mark := fmt.Sprint(k.mark, k.hollow)
+		if other, taken := marks[mark]; taken {
+			t.Errorf("%s has the mark of %s", k.target, other)
+		}
+		for _, colour := range []string{k.light, k.dark} {
+			if other, taken := colours[colour]; taken {
+				t.Errorf("%s has the colour of %s", k.target, other)
+			}
+			colours[colour] = k.target
+		}
+		marks[mark] = k.target
 	}
-	mustHave(t, Legend(together), together...)
+	mustHave(t, Legend(names), names...)
 	if s := slot("something new"); s < 0 || s >= len(inks()) {
 		t.Errorf("slot %d", s)
+	}
+}
+
+// The longest of names does not reach into the plot, nor out of the chart.
+func TestRoomForNames(t *testing.T) {
+	name := "iptables-plain-bridge"
+	if need := column([]string{"x", name}, 10); need < 6.5*float64(len(name)) {
+		t.Errorf("%.0f for %d characters", need, len(name))
+	}
+	points := []Point{{X: 1, Y: 1}, {X: 10, Y: 2}}
+	x, _, _ := Lines{Series: []Series{{Target: name, Points: points}}}.scales()
+	if x.to+13+textWidth(name) > width {
+		t.Errorf("a name begins at %.0f", x.to+13)
 	}
 }

@@ -32,11 +32,10 @@ type Series struct {
 type Point struct{ X, Y, Low, High float64 }
 
 const (
-	lineHeight  = 280.0
-	plotLeft    = 58.0
-	plotTop     = 12.0
-	labelColumn = 110.0
-	labelStep   = 14.0
+	lineHeight = 280.0
+	plotLeft   = 58.0
+	plotTop    = 12.0
+	labelStep  = 14.0
 )
 
 // SVG draws it; without a point there is nothing to draw.
@@ -65,7 +64,9 @@ func (l Lines) SVG() string {
 
 func (l Lines) scales() (x, y scale, ok bool) {
 	var xs, ys []float64
+	var names []string
 	for _, s := range l.Series {
+		names = append(names, s.Target)
 		for _, p := range s.Points {
 			xs, ys = append(xs, place(p.X)), append(ys, p.Y)
 			if p.High > 0 {
@@ -82,7 +83,7 @@ func (l Lines) scales() (x, y scale, ok bool) {
 	for _, t := range l.XTicks {
 		xs = append(xs, place(t.At))
 	}
-	x = scale{low: slices.Min(xs), high: slices.Max(xs), from: plotLeft, to: width - labelColumn, log: true}
+	x = scale{low: slices.Min(xs), high: slices.Max(xs), from: plotLeft, to: width - 20 - column(names, 60), log: true}
 	if x.high == x.low {
 		x.low, x.high = x.low/2, x.high*2
 	}
@@ -116,6 +117,14 @@ func (l Lines) xTicks(x scale) []Tick {
 		if v >= 1 {
 			list = append(list, Tick{v, short(v)})
 		}
+	}
+	// The end of the axis is what one looks for.
+	const room = 30
+	for len(list) > 0 && x.to-x.at(list[len(list)-1].At) < room && list[len(list)-1].At < x.high {
+		list = list[:len(list)-1]
+	}
+	if x.high >= 1 && (len(list) == 0 || list[len(list)-1].At < x.high) {
+		list = append(list, Tick{x.high, short(x.high)})
 	}
 	return list
 }

@@ -5,52 +5,46 @@ package chart
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 )
 
-// ink is how a target looks. The colours are those of Okabe and Ito, which people tell apart who do not see all colours;
-// the shapes of the marks say the same once more.
+// ink is how a target looks. The colours are near those of Okabe and Ito, which people tell apart who do not see all
+// colours; the shapes of the marks say the same once more. A target's variant has its mark, but hollow.
 type ink struct {
+	target      string
 	light, dark string
 	mark        string
+	hollow      bool
 }
 
 func inks() []ink {
 	return []ink{
-		{"#0072b2", "#4db3e6", "circle"},
-		{"#5f6b76", "#a9b4be", "square"},
-		{"#b87700", "#e69f00", "diamond"},
-		{"#00795a", "#2cc295", "up"},
-		{"#a8508a", "#e08fc0", "down"},
-		{"#c24a00", "#ff7f3f", "cross"},
-		{"#2a8fc4", "#8fd3f7", "ring"},
-		{"#857a00", "#f0e442", "plus"},
+		{"vethway", "#0072b2", "#4db3e6", "circle", false},
+		{"iptables", "#5f6b76", "#a9b4be", "square", false},
+		{"nftables", "#9a6300", "#e69f00", "diamond", false},
+		{"routing", "#00795a", "#2cc295", "up", false},
+		{"direct", "#a8508a", "#e08fc0", "down", false},
+		{"docker-proxy", "#c24a00", "#ff7f3f", "cross", false},
+		{"vethway-bigtcp", "#1d7aac", "#8fd3f7", "circle", true},
+		{"iptables-bigtcp", "#6e7781", "#c9d1d9", "square", true},
+		{"nftables-linear", "#8f5a00", "#ffc658", "diamond", true},
+		{"routing-bigtcp", "#1f7f63", "#7fe3c5", "up", true},
+		{"direct-bigtcp", "#b04f97", "#f3b8de", "down", true},
+		{"iptables-legacy", "#736a00", "#f0e442", "plus", false},
+		{"iptables-plain-bridge", "#8b4a3a", "#d9a08c", "star", false},
 	}
 }
 
 // slot is the ink of a target: the same in every chart of every report.
 func slot(target string) int {
-	switch target {
-	case "vethway":
-		return 0
-	case "iptables":
-		return 1
-	case "nftables":
-		return 2
-	case "routing":
-		return 3
-	case "direct":
-		return 4
-	case "docker-proxy", "iptables-legacy":
-		return 5
-	case "vethway-bigtcp":
-		return 6
-	case "iptables-bigtcp", "nftables-linear":
-		return 7
+	list := inks()
+	if i := slices.IndexFunc(list, func(k ink) bool { return k.target == target }); i >= 0 {
+		return i
 	}
 	h := fnv.New32a()
 	h.Write([]byte(target))
-	return int(h.Sum32() % uint32(len(inks())))
+	return int(h.Sum32() % uint32(len(list)))
 }
 
 func class(target string) string { return fmt.Sprintf("s%d", slot(target)) }
@@ -58,26 +52,31 @@ func class(target string) string { return fmt.Sprintf("s%d", slot(target)) }
 // mark draws the sign of a target.
 func (c *canvas) mark(target string, x, y float64) {
 	const r = 4.0
+	k := inks()[slot(target)]
 	path := func(class, format string, args ...any) {
-		c.printf(`<path class="%s" d="%s"/>`+"\n", class, fmt.Sprintf(format, args...))
+		c.printf(`<path class="%s" d="M%.1f %.1f%s"/>`+"\n", class, x, y, fmt.Sprintf(format, args...))
 	}
-	switch inks()[slot(target)].mark {
+	fill := "mark"
+	if k.hollow {
+		fill = "mark hollow"
+	}
+	switch k.mark {
 	case "square":
-		c.rect("mark", x-r+.5, y-r+.5, 2*r-1, 2*r-1)
+		path(fill, "m%.1f %.1fh%.1fv%.1fh%.1fz", -r+.5, -r+.5, 2*r-1, 2*r-1, -2*r+1)
 	case "diamond":
-		path("mark", "M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz", x, y-r-1, r+1, r+1, -r-1, r+1, -r-1, -r-1)
+		path(fill, "m0 %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz", -r-1, r+1, r+1, -r-1, r+1, -r-1, -r-1)
 	case "up":
-		path("mark", "M%.1f %.1fl%.1f %.1fh%.1fz", x, y-r-.5, r+.5, 2*r, -2*r-1)
+		path(fill, "m0 %.1fl%.1f %.1fh%.1fz", -r-.5, r+.5, 2*r, -2*r-1)
 	case "down":
-		path("mark", "M%.1f %.1fl%.1f %.1fh%.1fz", x, y+r+.5, r+.5, -2*r, -2*r-1)
+		path(fill, "m0 %.1fl%.1f %.1fh%.1fz", r+.5, r+.5, -2*r, -2*r-1)
 	case "cross":
-		path("stroke", "M%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f", x-r, y-r, 2*r, 2*r, -2*r, -2*r, 2*r)
+		path("stroke", "m%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f", -r, -r, 2*r, 2*r, -2*r, -2*r, 2*r)
 	case "plus":
-		path("stroke", "M%.1f %.1fv%.1fm%.1f %.1fh%.1f", x, y-r-1, 2*r+2, -r-1, -r-1, 2*r+2)
-	case "ring":
-		c.printf(`<circle class="stroke" cx="%.1f" cy="%.1f" r="%.1f"/>`+"\n", x, y, r-.5)
+		path("stroke", "m0 %.1fv%.1fm%.1f %.1fh%.1f", -r-1, 2*r+2, -r-1, -r-1, 2*r+2)
+	case "star":
+		path("stroke", "m0 %.1fv%.1fm%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f", -r-1, 2*r+2, -r, -r-3, 2*r, r+1, -r-1, -2*r, r+1)
 	default:
-		c.printf(`<circle class="mark" cx="%.1f" cy="%.1f" r="%.1f"/>`+"\n", x, y, r)
+		c.printf(`<circle class="%s" cx="%.1f" cy="%.1f" r="%.1f"/>`+"\n", fill, x, y, r)
 	}
 }
 
@@ -101,6 +100,7 @@ const chartStyle = `.chart text{font:12px system-ui,-apple-system,"Segoe UI",Rob
 .chart .base{stroke:#59636e;stroke-width:1.5;stroke-dasharray:4 3}
 .chart .paper{fill:#ffffff;stroke:#d1d9e0}
 .chart .mark{fill:currentColor}
+.chart .hollow{fill:#ffffff;stroke:currentColor;stroke-width:1.8}
 .chart .bar{fill:currentColor}
 .chart .stroke,.chart .curve,.chart .reach{fill:none;stroke:currentColor;stroke-width:2}
 .chart .curve{stroke-linejoin:round}
@@ -116,6 +116,7 @@ const darkStyle = `.chart text{fill:#e6edf3}
 .chart .base{stroke:#9aa5b1}
 .chart .paper{fill:#0f141a;stroke:#3a424b}
 .chart .whisker{stroke:#e6edf3}
+.chart .hollow{fill:#0f141a}
 `
 
 // Legend names the targets beside their marks, for a page.

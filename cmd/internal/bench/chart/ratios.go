@@ -33,7 +33,6 @@ type Dot struct {
 
 // The columns and the height of lines.
 const (
-	nameColumn  = 116.0
 	valueColumn = 118.0
 	rowHead     = 24.0
 	rowLine     = 17.0
@@ -44,10 +43,14 @@ const (
 func (r Ratios) SVG() string {
 	c := new(canvas)
 	bottom := 6.0
+	var names []string
 	for _, row := range r.Rows {
+		for _, dot := range row.Dots {
+			names = append(names, dot.Target)
+		}
 		bottom += rowHead + rowLine*float64(len(row.Dots))
 	}
-	x := scale{low: 0, high: r.end(), from: nameColumn, to: width - valueColumn}
+	x := scale{low: 0, high: r.end(), from: 18 + column(names, 84), to: width - valueColumn}
 	for _, tick := range x.ticks() {
 		c.line("grid", x.at(tick), 4, x.at(tick), bottom)
 		c.text("quiet", "middle", x.at(tick), bottom+16, short(tick))

@@ -33,6 +33,7 @@ type view struct {
 	Ratios   []figure
 	Latency  []figure
 	Series   []figure
+	Terms    []Term
 	Alone    []report.Result
 	Results  []report.Result
 	Checks   []report.CrossCheck
@@ -46,8 +47,11 @@ type figure struct {
 	SVG        template.HTML
 }
 
-// Write writes the page of a report, with ratios to a baseline.
-func Write(w io.Writer, r *report.Report, baseline string) error {
+// Term says what a name of the report means.
+type Term struct{ Kind, Name, Meaning string }
+
+// Write writes the page of a report, with ratios to a baseline. Of the glossary it shows what the report uses.
+func Write(w io.Writer, r *report.Report, baseline string, glossary ...Term) error {
 	t, err := template.New("page").Funcs(functions()).Parse(layout)
 	if err != nil {
 		return fmt.Errorf("write page: %w", err)
@@ -56,7 +60,7 @@ func Write(w io.Writer, r *report.Report, baseline string) error {
 		Style: template.CSS(style + chart.Style()), Machine: r.Machine, Baseline: baseline,
 		Facts: facts(r), Warning: warning(r), Goals: judged(r.Goals),
 		Ratios: ratios(r.Results, baseline), Latency: latencies(r.Results), Series: series(r.Results),
-		Alone: alone(r.Results), Results: r.Results, Checks: r.CrossChecks,
+		Terms: used(glossary, r.Results), Alone: alone(r.Results), Results: r.Results, Checks: r.CrossChecks,
 	}
 	if targets := targetsOf(r.Results); len(targets) > 0 {
 		v.Legend = template.HTML(chart.Legend(targets))
@@ -115,6 +119,15 @@ func targetsOf(results []report.Result) []string {
 		}
 	}
 	return list
+}
+
+// used leaves out what the results do not name.
+func used(glossary []Term, results []report.Result) []Term {
+	return slices.DeleteFunc(slices.Clone(glossary), func(t Term) bool {
+		return !slices.ContainsFunc(results, func(r report.Result) bool {
+			return slices.Contains([]string{r.Scenario, r.Workload, r.Target}, t.Name)
+		})
+	})
 }
 
 // alone are results that nobody else has, and that are no curve.

@@ -70,7 +70,7 @@ func measured(scenario, workload, axis string, x int) []report.Result {
 func write(t *testing.T, r *report.Report) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := Write(&out, r, "iptables"); err != nil {
+	if err := Write(&out, r, "iptables", Term{"workload", "rr", "one byte & back"}, Term{"workload", "unheard", "of"}); err != nil {
 		t.Fatal(err)
 	}
 	wellFormed(t, out.String())
@@ -102,11 +102,14 @@ func TestPage(t *testing.T) {
 		"1 of 3 met, 1 missed, 1 not measured", "✓ met", "✗ missed", "at most 20.0 ms", "no such result",
 		"Published port: IPv4, one CPU for all", "Masquerade: IPv4, one CPU for all", "Container to container: IPv4, one CPU for all",
 		"times iptables, same round", "latency, µs", "p99.9", "published ports", "10k", "84.4", "iperf3",
-		`<abbr title="connection refused">failed</abbr>`, "prefers-color-scheme:dark", "Other programs used this machine",
+		`<abbr title="connection refused">failed</abbr>`, "prefers-color-scheme:dark", "one byte &amp; back", "Other programs used this machine",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+	if strings.Contains(got, "unheard") {
+		t.Error("the page explains what it does not show")
 	}
 	if n, want := strings.Count(got, "<figure>"), 3+9+1; n != want {
 		t.Errorf("%d charts, want %d", n, want)
