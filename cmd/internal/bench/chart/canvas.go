@@ -12,7 +12,7 @@ import (
 
 // The size of a chart of the page. It is narrow, so that a telephone need not shrink it beyond reading.
 const (
-	width    = 460.0
+	width    = 420.0
 	textSize = 12.0
 )
 

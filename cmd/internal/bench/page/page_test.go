@@ -138,7 +138,7 @@ func TestPageOfLittle(t *testing.T) {
 func TestOverview(t *testing.T) {
 	svg := Overview(example(), "iptables").SVG()
 	wellFormed(t, svg)
-	for _, want := range []string{"Docker&#39;s rules on iptables", "Published port", "Masquerade", "Container to container", ">rr<", ">stream-in<", "all that was seen", "Medians of 3 rounds", "Some CPU"} {
+	for _, want := range []string{"Docker&#39;s rules on iptables", "Published port", "Masquerade", "Container to container", ">rr<", ">stream-in<", "all that was seen", "Medians of 3 rounds", "Some CPU", ">rr: a byte there and back<"} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("the chart lacks %q", want)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
+	"strings"
 
 	"github.com/vethway/vethway/cmd/internal/bench/chart"
 	"github.com/vethway/vethway/cmd/internal/bench/report"
@@ -133,10 +134,26 @@ func Overview(r *report.Report, baseline string) chart.Overview {
 	slices.SortFunc(o.Targets, func(a, b string) int { return cmp.Compare(slices.Index(shown, a), slices.Index(shown, b)) })
 	o.Notes = []string{
 		"nftables: a verdict map; routing: without NAT; direct: a veth without the host. IPv4, one CPU for client, host and server.",
-		"rr: a byte there and back; crr: the same with a connection of its own; udp: 64-byte datagrams; udp-new: each from a new port.",
+		meanings(o.Panels),
 		fmt.Sprintf("Medians of %d rounds. %s", r.Machine.Settings.Rounds, r.Machine),
 	}
 	return o
+}
+
+// meanings explains the short names among the workloads that are shown.
+func meanings(panels []chart.Panel) string {
+	var list []string
+	for _, m := range [][2]string{
+		{"rr", "a byte there and back"}, {"crr", "the same with a connection of its own"}, {"udp", "64-byte datagrams"},
+		{"udp-new", "each from a new port"},
+	} {
+		if slices.ContainsFunc(panels, func(p chart.Panel) bool {
+			return slices.ContainsFunc(p.Rows, func(r chart.Row) bool { return r.Name == m[0] })
+		}) {
+			list = append(list, m[0]+": "+m[1])
+		}
+	}
+	return strings.Join(list, "; ")
 }
 
 func dockersRules(baseline string) string {
