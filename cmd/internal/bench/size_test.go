@@ -27,7 +27,7 @@ func TestSizeFromEndToEnd(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "size.json")
 	io, out, stderr := streams.Test()
 	code := Main([]string{
-		"size", "--containers", "2", "--ports", "3", "--more", "5", "--rounds", "2", "--settle", "10ms", "-o", "json", "--out", file,
+		"size", "--containers", "2", "--ports", "3", "--more", "5", "--crowd", "3", "--rounds", "2", "--settle", "10ms", "-o", "json", "--out", file,
 	}, io)
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
@@ -44,7 +44,8 @@ func TestSizeFromEndToEnd(t *testing.T) {
 		}
 	}
 	// Only the daemon was built: what the command takes is left out, with a warning.
-	if got := strings.Join(names, " "); got != "attach memory publish publish" {
+	if got := strings.Join(names, " "); got != "attach memory publish publish-range unpublish unpublish-range "+
+		"publish publish-range unpublish unpublish-range start memory-full attach-last detach-last" {
 		t.Errorf("results are %q", got)
 	}
 	if !strings.Contains(stderr.String(), "the command is not measured") {
