@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/vethway/vethway/test/netlab"
 )
@@ -62,6 +63,7 @@ func (l lab) access(from Place, p Port, f Family) {
 // proves wants counters that prove the way of some traffic.
 func (l lab) proves(w Way, f Family, traffic func()) {
 	l.Helper()
+	time.Sleep(200 * time.Millisecond) // what was asked before may still be closing its connections
 	before, err := l.target.Counters(l.Context())
 	if err != nil {
 		l.Fatal(err)

@@ -33,6 +33,7 @@ func special() map[string]string {
 		"vethway port unpublish":     fixture + "vethway port publish c1 8081:80 127.0.0.1:5353:53/udp",
 		"vethway detach":             fixture + "vethway attach --network web --name c2 $OTHER",
 		"vethway attach":             fixture,
+		"vethway deny rm":            "vethway deny add 192.0.2.0/24",
 	}
 }
 
