@@ -305,6 +305,12 @@ static __always_inline int new_outbound_draft(struct __sk_buff *ctx, const struc
 	draft->size = pool_last - pool_first + 1;
 	draft->check_use = 1;
 	draft->bind = proto_is_bound(pkt->key.proto);
+	if (packet_keeps_ports(pkt)) {
+		/* SCTP: its checksum would have to be made anew for another port. */
+		draft->wanted = pkt->key.sport;
+		draft->bound = 1;
+		draft->bind = 0;
+	}
 	draft->bind_slot = draft->flow.slot;
 	draft->bind_generation = draft->flow.generation;
 	if (!network)
