@@ -171,7 +171,10 @@ func (w *wanted) parseOption(key, value string, allowShort bool) (err error) {
 			return api.Errorf(api.Unsupported, "gateway mode %q is not supported yet", value).WithHint("use nat, or leave it out")
 		}
 	case api.OptionSplice:
-		w.splice, err = parseSplice(value)
+		if w.splice, err = parseSplice(value); err != nil {
+			return api.Errorf(api.InvalidArgument, "option %s: %q is not valid: %w", key, value, err).
+				WithHint("use true, false, or up to %d ports, such as 5432,6379", maxSplicePorts)
+		}
 	default:
 		if known, err := w.parseNATOption(key, value, allowShort); known {
 			return err

@@ -41,11 +41,11 @@ func Run(ctx context.Context, s *streams.Streams, args []string) int {
 	a := &app.App{Streams: s}
 	root := New(a)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	// What cobra finds wrong before a command's own code runs is the command line.
 	var known *exit.Error
 	if err != nil && !a.Started && !errors.As(err, &known) {
-		err = exit.Errorf(exit.Usage, "%w", err).WithHint("vethway --help")
+		err = exit.Errorf(exit.Usage, "%w", err).WithHint("%s --help", cmd.CommandPath())
 	}
 	return exit.Report(s.Err, "vethway", err)
 }
