@@ -241,11 +241,12 @@ func isAnswer(frame, out []byte) bool {
 	if len(out) < ethLen+28 || len(frame) < ethLen+28 {
 		return false
 	}
-	head := ethLen + 20 + 8
+	// Any protocol may carry what looks like a quoted packet.
+	head, proto := ethLen+20+8, out[ethLen+9] == icmp
 	if out[ethLen]>>4 == 6 {
-		head = ethLen + 40 + 8
+		head, proto = ethLen+40+8, out[ethLen+6] == icm6
 	}
-	return len(out) > head && bytes.HasPrefix(frame[ethLen:], out[head:])
+	return proto && len(out) > head && bytes.HasPrefix(frame[ethLen:], out[head:])
 }
 
 // isDetour tells whether a fragment is sent to where the kernel puts it
