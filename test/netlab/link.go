@@ -170,6 +170,11 @@ func (n *Namespace) SetMTU(link string, mtu int) error {
 	return n.change(link, "set MTU of", func(l netlink.Link) error { return n.handle.LinkSetMTU(l, mtu) })
 }
 
+// SetQueueLength changes how many packets wait for an interface.
+func (n *Namespace) SetQueueLength(link string, packets int) error {
+	return n.change(link, "set queue length of", func(l netlink.Link) error { return n.handle.LinkSetTxQLen(l, packets) })
+}
+
 // SetPacketSize sets how large a packet is built for an interface, and taken
 // together on it.
 func (n *Namespace) SetPacketSize(link string, size PacketSize) error {
