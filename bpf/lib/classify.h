@@ -183,8 +183,7 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 	draft->flow.n_src = pkt->key.src;
 	draft->flow.n_dst = pkt->key.dst;
 	draft->flow.n_dport = pkt->key.dport;
-	draft->flow.slot = draft->reply.slot = veth->slot;
-	draft->flow.generation = draft->reply.generation = veth->generation;
+	flow_draft_set_life(draft, veth->slot, veth->generation);
 	draft->flow.iif = ctx->ifindex;
 	draft->flow.network = draft->reply.network = veth->network;
 	draft->flow.action = FLOW_TO_UPLINK;
@@ -204,9 +203,7 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 	if (addr_is_zero(&draft->flow.n_src) || (!pkt->v6 && !addr_words(&draft->flow.n_src)[3]))
 		return -DROP_NO_ADDRESS;
 	draft->flow.flags |= FLOW_NAT_SRC;
-	draft->first = pool_first;
-	draft->size = pool_last - pool_first + 1;
-	draft->check_use = 1;
+	flow_draft_use_pool(draft);
 	if (pkt->flags || pkt->key.proto == IPPROTO_SCTP) {
 		/* By address alone: one container for each destination. SCTP's checksum would have to be made anew for another port. */
 		draft->bound = 1;

@@ -33,6 +33,28 @@ static __always_inline struct flow_draft *flow_draft_get(void)
 	return bpf_map_lookup_elem(&drafts, &zero);
 }
 
+/* Both sides end when what they hang on does: see life_of(). */
+static __always_inline void flow_draft_set_life(struct flow_draft *draft, __u32 slot, __u32 generation)
+{
+	draft->flow.slot = draft->reply.slot = slot;
+	draft->flow.generation = draft->reply.generation = generation;
+}
+
+/* The source gets an address of the host's: its port must be none of the host's own. */
+static __always_inline void flow_draft_use_pool(struct flow_draft *draft)
+{
+	draft->first = pool_first;
+	draft->size = pool_last - pool_first + 1;
+	draft->check_use = 1;
+}
+
+/* The source keeps its address, of which all but the well-known ports will do. */
+static __always_inline void flow_draft_use_any(struct flow_draft *draft)
+{
+	draft->first = 1024;
+	draft->size = 65536 - 1024;
+}
+
 static __always_inline void flow_set_ports(const struct flow_key *key, struct flow_value *flow)
 {
 	flow->port_diff = csum_fold(csum_diff16(key->sport, flow->n_sport) + csum_diff16(key->dport, flow->n_dport));

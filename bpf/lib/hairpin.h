@@ -37,36 +37,44 @@ static __always_inline bool is_also_on(const struct endpoint_value *endpoint, __
 	return endpoint->network != network && endpoint->also_on & 1U << (network & 31);
 }
 
-/* A container asks for a published port by an address of the host. */
-static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
-				       const struct published_value *port, struct flow_draft *draft)
+/* A session from the sender to another container: where both of them are. NULL: one of them is nowhere. */
+static __always_inline struct endpoint_value *hairpin_draft(struct __sk_buff *ctx, const struct packet *pkt,
+							    const struct addr *to, __be16 port, struct flow_draft *draft)
 {
-	struct endpoint_value *target, *self;
-	struct network_value *network;
-	__u32 id;
+	struct endpoint_value *target = bpf_map_lookup_elem(&endpoints, to);
+	struct endpoint_value *self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
 
-	target = bpf_map_lookup_elem(&endpoints, &port->target);
-	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
 	if (!target || !self)
-		return -DROP_UNKNOWN_ENDPOINT;
-	id = target->network;
-	network = bpf_map_lookup_elem(&networks, &id);
-	if (!network)
-		return -DROP_UNKNOWN_ENDPOINT;
+		return NULL;
 	draft->flow.kind = draft->reply.kind = FLOW_HAIRPIN;
-	draft->flow.n_src = pkt->key.src;
-	draft->flow.n_dst = port->target;
-	draft->flow.n_dport = port->port;
-	draft->flow.slot = draft->reply.slot = port->slot;
-	draft->flow.generation = draft->reply.generation = port->generation;
+	draft->flow.n_dst = *to;
+	draft->flow.n_dport = port;
 	draft->flow.iif = ctx->ifindex;
 	draft->reply.iif = target->ifindex;
 	draft->flow.network = draft->reply.network = target->network;
 	flow_set_peer(&draft->flow, target);
 	flow_set_peer(&draft->reply, self);
+	return target;
+}
+
+/* A container asks for a published port by an address of the host. */
+static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
+				       const struct published_value *port, struct flow_draft *draft)
+{
+	struct endpoint_value *target = hairpin_draft(ctx, pkt, &port->target, port->port, draft);
+	struct network_value *network;
+	__u32 id;
+
+	if (!target)
+		return -DROP_UNKNOWN_ENDPOINT;
+	id = target->network;
+	network = bpf_map_lookup_elem(&networks, &id);
+	if (!network)
+		return -DROP_UNKNOWN_ENDPOINT;
+	draft->flow.n_src = pkt->key.src;
+	flow_draft_set_life(draft, port->slot, port->generation);
 	draft->wanted = pkt->key.sport;
-	draft->first = 1024;
-	draft->size = 65536 - 1024;
+	flow_draft_use_any(draft);
 	if (target->ifindex == ctx->ifindex || is_also_on(target, veth->network)) {
 		/* A host drops packets from itself, and answers its neighbours directly, past the translation: the container sees its
 		 * gateway. The port must not be one of the host's own. */
@@ -74,9 +82,7 @@ static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt
 		if (addr_is_zero(&draft->flow.n_src))
 			return -DROP_NO_ADDRESS;
 		draft->flow.flags |= FLOW_NAT_SRC;
-		draft->first = pool_first;
-		draft->size = pool_last - pool_first + 1;
-		draft->check_use = 1;
+		flow_draft_use_pool(draft);
 		if (!port_in_pool(draft->wanted))
 			draft->wanted = 0;
 	} else if (target->network == veth->network) {
@@ -93,29 +99,17 @@ static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt
 static __always_inline int new_hairpin_mapped(struct __sk_buff *ctx, struct packet *pkt, const struct veth_value *veth,
 					      const struct binding_value *binding, struct flow_draft *draft)
 {
-	struct endpoint_value *target, *self;
 	struct network_value *network;
 	__u32 id = binding->network;
 
 	if (!(veth->flags & (pkt->v6 ? NETWORK_MASQUERADE6 : NETWORK_MASQUERADE4)))
 		return ROUTE_STACK;
-	target = bpf_map_lookup_elem(&endpoints, &binding->addr);
-	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
 	network = bpf_map_lookup_elem(&networks, &id);
-	if (!target || !self || !network)
+	if (!network || !hairpin_draft(ctx, pkt, &binding->addr, binding->port, draft))
 		return -DROP_UNKNOWN_ENDPOINT;
-	draft->flow.kind = draft->reply.kind = FLOW_HAIRPIN;
 	draft->flow.n_src = pkt->key.dst;
-	draft->flow.n_dst = binding->addr;
-	draft->flow.n_dport = binding->port;
-	draft->flow.slot = draft->reply.slot = binding->slot;
-	draft->flow.generation = draft->reply.generation = binding->generation;
-	draft->flow.iif = ctx->ifindex;
-	draft->reply.iif = target->ifindex;
-	draft->flow.network = draft->reply.network = target->network;
 	draft->flow.flags = FLOW_NAT_SRC;
-	flow_set_peer(&draft->flow, target);
-	flow_set_peer(&draft->reply, self);
+	flow_draft_set_life(draft, binding->slot, binding->generation);
 	if (network->flags & NETWORK_ANY_REMOTE) {
 		if (binding->rests)
 			return ROUTE_STACK;
@@ -124,9 +118,7 @@ static __always_inline int new_hairpin_mapped(struct __sk_buff *ctx, struct pack
 		draft->reply.flags = FLOW_OPENS;
 	}
 	draft->wanted = port_in_pool(pkt->key.sport) ? pkt->key.sport : 0;
-	draft->first = pool_first;
-	draft->size = pool_last - pool_first + 1;
-	draft->check_use = 1;
+	flow_draft_use_pool(draft);
 	draft->bind = 1;
 	return 0;
 }

@@ -135,8 +135,7 @@ static __always_inline void new_inbound_draft(const struct packet *pkt, const st
 	/* Two clients' ports may meet at one container port that is published twice: then the second one gets another. */
 	draft->wanted = pkt->key.sport;
 	draft->bound = pkt->key.proto == IPPROTO_SCTP;
-	draft->first = 1024;
-	draft->size = 65536 - 1024;
+	flow_draft_use_any(draft);
 }
 
 /* To a container's mapping, in a network that lets in whoever sends to one (RFC 4787 section 5). */
@@ -158,8 +157,7 @@ static __always_inline int new_inbound_mapped(const struct packet *pkt, struct f
 	draft->flow.kind = draft->reply.kind = FLOW_MASQUERADE;
 	draft->flow.n_dst = binding->addr;
 	draft->flow.n_dport = binding->port;
-	draft->flow.slot = draft->reply.slot = binding->slot;
-	draft->flow.generation = draft->reply.generation = binding->generation;
+	flow_draft_set_life(draft, binding->slot, binding->generation);
 	new_inbound_draft(pkt, target, draft);
 	return 0;
 }
@@ -204,8 +202,7 @@ static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const str
 	/* The checksum of SCTP would have to be made anew. */
 	if (pkt->key.proto == IPPROTO_SCTP && port->port != pkt->key.dport)
 		return -DROP_PROTOCOL;
-	draft->flow.slot = draft->reply.slot = port->slot;
-	draft->flow.generation = draft->reply.generation = port->generation;
+	flow_draft_set_life(draft, port->slot, port->generation);
 	new_inbound_draft(pkt, target, draft);
 	return 0;
 }
@@ -301,9 +298,7 @@ static __always_inline int new_outbound_draft(struct __sk_buff *ctx, const struc
 	draft->flow.slot = draft->reply.slot = self ? self->slot : SLOT_HOST;
 	draft->flow.generation = draft->reply.generation = self ? self->generation : generation_of(SLOT_HOST);
 	draft->wanted = port_in_pool(pkt->key.sport) ? pkt->key.sport : 0;
-	draft->first = pool_first;
-	draft->size = pool_last - pool_first + 1;
-	draft->check_use = 1;
+	flow_draft_use_pool(draft);
 	draft->bind = proto_is_bound(pkt->key.proto);
 	if (packet_keeps_ports(pkt)) {
 		/* SCTP: its checksum would have to be made anew for another port. */
