@@ -27,7 +27,7 @@ type Event struct {
 	Refused uint64  // flows, since the container was attached
 }
 
-// wireEvent is struct event of bpf/lib/maps.h. Only code refers to that, so that the object has no type information of
+// wireEvent is struct event of bpf/lib/layout.h. Only code refers to that, so that the object has no type information of
 // it; a test compares the two.
 type wireEvent struct {
 	Key     bpf.VethwayFlowKey

@@ -34,7 +34,7 @@ const (
 // FlowToUplink is the action of entries whose packets leave the host.
 const FlowToUplink = uint8(bpf.VethwayFlowActionFLOW_TO_UPLINK)
 
-// FlowFlags are the FLOW_* bits of bpf/lib/maps.h.
+// FlowFlags are the FLOW_* bits of bpf/lib/layout.h.
 type FlowFlags uint8
 
 // The preprocessor's constants leave no trace in the object, so these are written twice; a test compares them.

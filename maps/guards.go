@@ -12,7 +12,7 @@ import (
 // Guards holds, in its only entry, what is dropped before anything else looks at it.
 type Guards = Table[uint32, Guard]
 
-// GuardFlags are the GUARD_* bits of bpf/lib/maps.h.
+// GuardFlags are the GUARD_* bits of bpf/lib/layout.h.
 type GuardFlags uint32
 
 const (

@@ -21,7 +21,7 @@ type Network struct {
 	BridgeMAC          MAC
 }
 
-// NetworkFlags are the NETWORK_* bits of bpf/lib/maps.h.
+// NetworkFlags are the NETWORK_* bits of bpf/lib/layout.h.
 type NetworkFlags uint32
 
 // The preprocessor's constants leave no trace in the object, so these are written twice; a test compares them.

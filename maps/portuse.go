@@ -16,7 +16,7 @@ type PortUse struct{ Array }
 // PortFlows says for each such port how many sessions have it as their translated source.
 type PortFlows struct{ Array }
 
-// The PORT_* bits of bpf/lib/maps.h. The daemon is the only writer of PortPublished; PortHost is also set by the
+// The PORT_* bits of bpf/lib/layout.h. The daemon is the only writer of PortPublished; PortHost is also set by the
 // programs that see sockets of the host bind.
 const (
 	PortPublished = 1

@@ -9,7 +9,7 @@ import (
 // SettingsTable holds what is the same for all containers, in its only entry.
 type SettingsTable = Table[uint32, Settings]
 
-// SettingsFlags are the SETTING_* bits of bpf/lib/maps.h.
+// SettingsFlags are the SETTING_* bits of bpf/lib/layout.h.
 type SettingsFlags uint32
 
 // SettingAnyRemote is set while some network has NetworkAnyRemote.

@@ -26,7 +26,7 @@ type Shortcut struct {
 	Flags            NetworkFlags
 }
 
-// The SHORTCUT_* constants of bpf/lib/maps.h.
+// The SHORTCUT_* constants of bpf/lib/layout.h.
 const (
 	shortcutBits     = 15
 	shortcutHost     = 1

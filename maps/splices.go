@@ -77,7 +77,7 @@ type SpliceKey struct{ Local, Remote netip.AddrPort }
 // Reverse is the other end's key.
 func (k SpliceKey) Reverse() SpliceKey { return SpliceKey{Local: k.Remote, Remote: k.Local} }
 
-// SpliceFlags are the SPLICE_* bits of bpf/lib/maps.h.
+// SpliceFlags are the SPLICE_* bits of bpf/lib/layout.h.
 type SpliceFlags uint32
 
 const (

@@ -205,7 +205,7 @@ func TestSizesAgreeWithTheObject(t *testing.T) {
 
 // The preprocessor's constants leave no trace in the object.
 func TestConstantsAgreeWithTheHeader(t *testing.T) {
-	header, err := os.ReadFile("../bpf/lib/maps.h")
+	header, err := os.ReadFile("../bpf/lib/layout.h")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 
 // TestEventAgreesWithTheHeader compares names, order and sizes of the fields.
 func TestEventAgreesWithTheHeader(t *testing.T) {
-	header, err := os.ReadFile("../bpf/lib/maps.h")
+	header, err := os.ReadFile("../bpf/lib/layout.h")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ type lab struct {
 	world      *world // the shared one
 }
 
-// The values of NETWORK_* in bpf/lib/maps.h.
+// The values of NETWORK_* in bpf/lib/layout.h.
 const (
 	internal    = 1
 	noICC       = 2
