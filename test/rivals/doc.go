@@ -15,6 +15,8 @@
 //	proxy      docker-proxy alone: published ports without any rule
 //	routing    bridges and ip_forward; ports are reached at the container's
 //	           own address
+//	redirect   the same by the smallest tc programs, past the host's stack:
+//	           what eBPF can do at best
 //	direct     one veth pair between client and container: what the machine
 //	           can do at best
 //	bigtcp     any of them with packets of up to 192 KiB on all interfaces

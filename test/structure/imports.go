@@ -83,7 +83,7 @@ var homes = []struct {
 	library string
 	folders []string
 }{
-	{"github.com/cilium/ebpf", []string{"bpf", "maps", "loader", "test/packet", "cmd/internal/bench/frames"}},
+	{"github.com/cilium/ebpf", []string{"bpf", "maps", "loader", "test/packet", "test/rivals/redirect", "cmd/internal/bench/frames"}},
 	{"github.com/vishvananda/netlink", []string{"control/link", "test/netlab"}},
 }
 

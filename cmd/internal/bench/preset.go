@@ -90,11 +90,11 @@ func cells(blocks []block, cpus int) ([]run.Cell, error) {
 
 // Targets that take part in few cells of presets. docker-proxy is measured where Docker's users meet it: on the way from the
 // host itself and back to it. BIG TCP makes no difference but to streams.
-const (
-	dockerProxy = "docker-proxy"
-	ownBig      = "vethway-bigtcp"
-	dockersBig  = "iptables-bigtcp"
-)
+const dockerProxy = "docker-proxy"
+
+func big() []string {
+	return []string{"vethway-bigtcp", "iptables-bigtcp", "redirect-bigtcp", "direct-bigtcp"}
+}
 
 func without(c run.Cell) []string {
 	var absent []string
@@ -104,7 +104,7 @@ func without(c run.Cell) []string {
 	streams, _ := c.Workload.Streams()
 	remote := c.Scenario == target.Published || c.Scenario == target.ContainerToContainer
 	if streams != 1 || !remote || c.Family != rivals.IPv4 || c.CPUs != 1 {
-		absent = append(absent, ownBig, dockersBig)
+		absent = append(absent, big()...)
 	}
 	return absent
 }
@@ -112,7 +112,7 @@ func without(c run.Cell) []string {
 // presetTargets are those that are not extra, and these.
 func presetTargets() []target.Maker {
 	return slices.DeleteFunc(target.All(), func(m target.Maker) bool {
-		return m.Extra && !slices.Contains([]string{dockerProxy, ownBig, dockersBig}, m.Name)
+		return m.Extra && !slices.Contains(append(big(), dockerProxy), m.Name)
 	})
 }
 

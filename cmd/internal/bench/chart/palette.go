@@ -25,11 +25,13 @@ func inks() []ink {
 		{"nftables", "#9a6300", "#e69f00", "diamond", false},
 		{"routing", "#00795a", "#2cc295", "up", false},
 		{"direct", "#a8508a", "#e08fc0", "down", false},
+		{"redirect", "#4b4fa8", "#a9aef5", "bowtie", false},
 		{"docker-proxy", "#c24a00", "#ff7f3f", "cross", false},
 		{"vethway-bigtcp", "#1d7aac", "#8fd3f7", "circle", true},
 		{"iptables-bigtcp", "#6e7781", "#c9d1d9", "square", true},
 		{"nftables-linear", "#8f5a00", "#ffc658", "diamond", true},
 		{"routing-bigtcp", "#1f7f63", "#7fe3c5", "up", true},
+		{"redirect-bigtcp", "#6a6ec0", "#c9ccfa", "bowtie", true},
 		{"direct-bigtcp", "#b04f97", "#f3b8de", "down", true},
 		{"iptables-legacy", "#736a00", "#f0e442", "plus", false},
 		{"iptables-plain-bridge", "#8b4a3a", "#d9a08c", "star", false},
@@ -69,6 +71,8 @@ func (c *canvas) mark(target string, x, y float64) {
 		path(fill, "m0 %.1fl%.1f %.1fh%.1fz", -r-.5, r+.5, 2*r, -2*r-1)
 	case "down":
 		path(fill, "m0 %.1fl%.1f %.1fh%.1fz", r+.5, r+.5, -2*r, -2*r-1)
+	case "bowtie":
+		path(fill, "m%.1f %.1fl%.1f %.1fv%.1fl%.1f %.1fz", -r-.5, -r, 2*r+1, 2*r, -2*r, -2*r-1, 2*r)
 	case "cross":
 		path("stroke", "m%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f", -r, -r, 2*r, 2*r, -2*r, -2*r, 2*r)
 	case "plus":

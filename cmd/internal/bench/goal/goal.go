@@ -5,7 +5,6 @@ package goal
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/vethway/vethway/cmd/internal/bench/report"
 	"github.com/vethway/vethway/cmd/internal/bench/stats"
@@ -65,13 +64,10 @@ func Judge(r *report.Report) []report.Goal {
 
 func (l line) judge(results []report.Result) report.Goal {
 	g := report.Goal{Group: l.group, Name: l.name, Rival: l.rival, Want: l.want, AtMost: l.atMost, State: report.Unmeasured}
-	who := l.who
-	if who == "" {
-		who = own
-	}
+	who := l.judged()
 	ours, ok := l.cell.find(results, who)
 	if !ok {
-		g.Note = fmt.Sprintf("%s has no such result in this run", who)
+		g.Note = l.missing(who)
 		return g
 	}
 	g.Own, g.Unit = ours.Median, ours.Unit
@@ -83,18 +79,55 @@ func (l line) judge(results []report.Result) report.Goal {
 	default:
 		g.Value, g.Low, g.High = ours.Median, ours.Min, ours.Max
 	}
-	if g.State = report.Met; g.Value == 0 {
-		g.State = report.Unmeasured
-	} else if l.atMost && g.Value > l.want || !l.atMost && g.Value < l.want {
+	switch {
+	case g.Value == 0:
+	case l.meets(g.Value):
+		g.State = report.Met
+	default:
 		g.State = report.Missed
-		if g.Note == "" && reached(g) {
-			g.Note = "within the spread"
+		if reached(g) {
+			l.addNote(&g, "within the spread")
 		}
 		if l.note != "" {
-			g.Note = strings.TrimPrefix(g.Note+"; "+l.note, "; ")
+			l.addNote(&g, l.note)
 		}
 	}
+	l.limit(&g, ours, results)
 	return g
+}
+
+// judged is whose figure it is.
+func (l line) judged() string {
+	if l.who == "" {
+		return own
+	}
+	return l.who
+}
+
+// missing says what a run does not have, and how to measure it.
+func (l line) missing(target string) string {
+	return fmt.Sprintf("%s has no such result: `%s` measures it", target, l.command())
+}
+
+// command measures what the goal is about.
+func (l line) command() string {
+	switch {
+	case l.cell.workload == "program":
+		return "vethway-bench run --programs"
+	case l.cell.cpus == 0:
+		return "vethway-bench size"
+	case l.cell.axis != "":
+		return "vethway-bench run --series " + l.cell.axis
+	}
+	command := fmt.Sprintf("vethway-bench run --scenario %s --workload %s", l.cell.scenario, l.cell.workload)
+	if l.cell.cpus != 1 {
+		command += fmt.Sprintf(" --cpus %d", l.cell.cpus)
+	}
+	targets := l.judged()
+	if l.rival != "" {
+		targets += "," + l.rival
+	}
+	return command + " --target " + targets
 }
 
 // reached says whether the goal lies within the spread of a figure that misses it.
@@ -108,17 +141,18 @@ func reached(g report.Goal) bool {
 // against divides by the rival, round by round.
 func (l line) against(g *report.Goal, ours report.Result, results []report.Result) {
 	theirs, ok := l.cell.find(results, l.rival)
-	spread, paired := ours.Spread[l.rival]
-	if !ok || !paired {
-		g.Note = fmt.Sprintf("%s has no such result in this run", l.rival)
+	if !ok {
+		g.Note = l.missing(l.rival)
+		return
+	}
+	spread, byTime, ok := quotient(ours, theirs)
+	if !ok {
+		g.Note = fmt.Sprintf("%s was not measured in the same rounds", l.rival)
 		return
 	}
 	g.Theirs = theirs.Median
-	if disturbed(ours) || disturbed(theirs) {
-		if byTime, ok := ours.Efficiency[l.rival]; ok {
-			spread = byTime
-			g.Note = "by CPU time, of which others took a part"
-		}
+	if byTime {
+		g.Note = "by CPU time, of which others took a part"
 	}
 	g.Value, g.Low, g.High = spread.Median, spread.Low, spread.High
 }

@@ -40,12 +40,12 @@ func TestJudge(t *testing.T) {
 		{Name: "published stream-out", State: report.Missed, Value: 1.40, Note: "within the spread"},
 		{Name: "published rr", State: report.Met, Value: 1.45, Note: "by CPU time, of which others took a part"},
 		{Name: "published udp", State: report.Missed, Value: 1.2},
-		{Name: "published crr", State: report.Unmeasured, Note: "vethway has no such result in this run"},
+		{Name: "published crr", State: report.Unmeasured, Note: lacks("vethway", "run --scenario published --workload crr --target vethway,iptables")},
 		{Name: "connections/s, most ports to one", State: report.Missed, Value: 0.9, Note: "10000 ports, against 1"},
 		{Name: "connection latency, most ports to one", State: report.Met, Value: 1, Note: "10000 ports, against 1"},
-		{Name: "connections/s at 10,000 ports", State: report.Unmeasured, Note: "iptables has no such result in this run"},
+		{Name: "connections/s at 10,000 ports", State: report.Unmeasured, Note: lacks("iptables", "run --series ports")},
 		{Name: "10,000 ports by one request", State: report.Missed, Value: 25, Note: "within the spread"},
-		{Name: "65,000 ports by one request", State: report.Unmeasured, Note: "vethway has no such result in this run"},
+		{Name: "65,000 ports by one request", State: report.Unmeasured, Note: lacks("vethway", "size")},
 	} {
 		i := slices.IndexFunc(goals, func(g report.Goal) bool { return g.Name == want.Name })
 		if i < 0 {
@@ -56,6 +56,10 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: %s, %v, %q, want %s, %v, %q", want.Name, got.State, got.Value, got.Note, want.State, want.Value, want.Note)
 		}
 	}
+}
+
+func lacks(target, command string) string {
+	return target + " has no such result: `vethway-bench " + command + "` measures it"
 }
 
 // A goal that names what does not exist would be unmeasured for ever.

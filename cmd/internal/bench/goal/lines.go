@@ -6,7 +6,6 @@ const (
 	iptables = "iptables"
 	nftables = "nftables"
 	routing  = "routing"
-	direct   = "direct"
 	proxy    = "docker-proxy"
 )
 

@@ -80,8 +80,8 @@ func warning(r *report.Report) string {
 
 // goals are the table, group by group.
 type goals struct {
-	Met, Missed, Unmeasured, All int
-	Groups                       []goalGroup
+	Met, Missed, Limited, Unmeasured, All int
+	Groups                                []goalGroup
 }
 
 type goalGroup struct {
@@ -106,6 +106,9 @@ func judged(list []report.Goal) goals {
 		case report.Missed:
 			v.Missed++
 			sign = "✗"
+		case report.Limited:
+			v.Limited++
+			sign = "≈"
 		default:
 			v.Unmeasured++
 		}

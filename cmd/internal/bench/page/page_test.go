@@ -99,7 +99,7 @@ func TestPage(t *testing.T) {
 	got := write(t, example())
 	for _, want := range []string{
 		"Some CPU, 2 cores, virtual machine", "6.18", "nftables v1.0", "3, interleaved", "3 flows &lt;ours&gt;", "gso differs",
-		"1 of 3 met, 1 missed, 1 not measured", "✓ met", "✗ missed", "at most 20.0 ms", "no such result",
+		"1 of 3 met, 1 missed, 0 missed at the limit of the kernel, 1 not measured", "✓ met", "✗ missed", "at most 20.0 ms", "no such result",
 		"Published port: IPv4, one CPU for all", "Masquerade: IPv4, one CPU for all", "Container to container: IPv4, one CPU for all",
 		"times iptables, same round", "latency, µs", "p99.9", "published ports", "10k", "84.4", "iperf3",
 		`<abbr title="connection refused">failed</abbr>`, "prefers-color-scheme:dark", "one byte &amp; back", "Other programs used this machine",

@@ -13,27 +13,42 @@ import (
 
 // GoalTable is the table of goals: what is wanted, what was measured, and whether it is enough.
 func (r *Report) GoalTable() *output.Table {
-	table := output.NewTable("GOAL", "OWN", "RIVAL'S", "VALUE", "SPREAD", "WANTED", "STATE", "NOTE")
+	table := output.NewTable("GOAL", "OWN", "RIVAL'S", "VALUE", "SPREAD", "WANTED", "STATE", "REDIRECT", "OF IT", "DIRECT", "OF IT", "NOTE")
 	group := ""
 	for _, g := range r.Goals {
 		if g.Group != group {
 			group = g.Group
-			table.Row(strings.ToUpper(group[:1])+group[1:]+":", "", "", "", "", "", "", "")
+			table.Row(strings.ToUpper(group[:1])+group[1:]+":", "", "", "", "", "", "", "", "", "", "", "")
 		}
 		t := g.Text()
-		table.Row("  "+g.Name, t.Own, t.Theirs, t.Value, t.Spread, t.Wanted, g.State, g.Note)
+		table.Row("  "+g.Name, t.Own, t.Theirs, t.Value, t.Spread, t.Wanted, g.State,
+			t.Redirect, t.OfRedirect, t.Direct, t.OfDirect, g.Note)
 	}
 	return table
 }
 
 // GoalText is the figures of a goal as a table has them; what there is not is empty.
-type GoalText struct{ Own, Theirs, Value, Spread, Wanted string }
+type GoalText struct {
+	Own, Theirs, Value, Spread, Wanted string
+	// What the limits reached in place of Value, and our part of it.
+	Redirect, OfRedirect, Direct, OfDirect string
+}
 
 // Text writes out the figures.
 func (g Goal) Text() GoalText {
-	return GoalText{
+	t := GoalText{
 		Own: withUnit(g.Own, g.Unit), Theirs: withUnit(g.Theirs, g.Unit), Value: g.value(g.Value), Spread: g.spread(), Wanted: g.wanted(),
 	}
+	t.Redirect, t.OfRedirect = g.limit(g.Redirect)
+	t.Direct, t.OfDirect = g.limit(g.Direct)
+	return t
+}
+
+func (g Goal) limit(l *Limit) (value, share string) {
+	if l == nil {
+		return "", ""
+	}
+	return g.value(l.Value), fmt.Sprintf("%.0f %%", 100*l.Share.Median)
 }
 
 // WriteGoals writes it for a person, with the sum below.
@@ -58,8 +73,10 @@ func (r *Report) WriteGoals(w io.Writer) error {
 	for _, g := range r.Goals {
 		count[g.State]++
 	}
-	_, err := fmt.Fprintf(w, "\n%d goals: %d met, %d missed, %d not measured by this run.\n",
-		len(r.Goals), count[Met], count[Missed], count[Unmeasured])
+	_, err := fmt.Fprintf(w, `
+REDIRECT and DIRECT are what the kernel allows: the smallest programs between veths, and a veth without a host.
+%d goals: %d met, %d missed, %d missed by redirect too, %d not measured by this run.
+`, len(r.Goals), count[Met], count[Missed], count[Limited], count[Unmeasured])
 	if err != nil {
 		return fmt.Errorf("print goals: %w", err)
 	}

@@ -103,15 +103,30 @@ type Goal struct {
 	Want  float64 `json:"want"`
 	// AtMost turns the comparison round.
 	AtMost bool `json:"at_most,omitempty"`
-	// State is "met", "missed", or "unmeasured"; Note says why, or what to make of it.
+	// Redirect and Direct are what the kernel allows, as far as the run has measured it.
+	Redirect *Limit `json:"redirect,omitempty"`
+	Direct   *Limit `json:"direct,omitempty"`
+	// State is one of those below; Note says why, or what to make of it.
 	State string `json:"state"`
 	Note  string `json:"note,omitempty"`
 }
 
+// Limit is what a target that does nothing but move packets reached of a goal.
+type Limit struct {
+	Target string  `json:"target"`
+	Figure float64 `json:"figure"`
+	// Value is its own in place of the goal's.
+	Value float64 `json:"value"`
+	// Share is the judged figure by this one.
+	Share stats.Interval `json:"share"`
+}
+
 // The states of a goal.
 const (
-	Met        = "met"
-	Missed     = "missed"
+	Met    = "met"
+	Missed = "missed"
+	// Limited is missed at the limit of the kernel: by redirect as well, and that is no faster to speak of.
+	Limited    = "limited"
 	Unmeasured = "unmeasured"
 )
 

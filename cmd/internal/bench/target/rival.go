@@ -73,6 +73,8 @@ func vethway(Options) (rivals.Target, error) { return rivals.NewVethway(rivals.V
 
 func routing(Options) (rivals.Target, error) { return rivals.NewRouting(), nil }
 
+func redirect(Options) (rivals.Target, error) { return rivals.NewRedirect(), nil }
+
 func direct(Options) (rivals.Target, error) { return rivals.NewDirect(), nil }
 
 // iptables is Docker as it comes, with its userland proxy for what the rules leave to it.

@@ -227,6 +227,10 @@ func All() []Maker {
 			Make: rival("routing", routes, routing),
 		},
 		{
+			Name: "redirect", About: "routing by the smallest tc programs, which know where everybody is: the limit of eBPF between veths", Programs: true,
+			Make: rival("redirect", routes, redirect),
+		},
+		{
 			Name: "direct", About: "one veth pair with no host in between: the machine's limit",
 			Make: rival("direct", routes, direct),
 		},
@@ -241,6 +245,10 @@ func All() []Maker {
 		{
 			Name: "routing-bigtcp", About: "routing, and all interfaces take packets of 192 KiB (IPv4)", Extra: true,
 			Make: rival("routing-bigtcp", routes, bigTCP(routing)),
+		},
+		{
+			Name: "redirect-bigtcp", About: "redirect, and all interfaces take packets of 192 KiB (IPv4)", Extra: true,
+			Make: rival("redirect-bigtcp", routes, bigTCP(redirect)),
 		},
 		{
 			Name: "direct-bigtcp", About: "direct, and the pair takes packets of 192 KiB (IPv4)", Extra: true,
