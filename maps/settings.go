@@ -18,6 +18,9 @@ const SettingAnyRemote SettingsFlags = 1
 // SettingBindTCP gives TCP one external port for each internal one, whatever the destination.
 const SettingBindTCP SettingsFlags = 2
 
+// SettingPortsRest has the external ports of containers that are gone rest until they are collected.
+const SettingPortsRest SettingsFlags = 4
+
 // Settings are what is the same for all containers.
 type Settings struct {
 	Flags    SettingsFlags

@@ -219,7 +219,7 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"FLOW_REPLY": int(FlowReply), "FLOW_NAT_SRC": int(FlowNATSource), "FLOW_FIXED_SRC": int(FlowFixedSource),
 		"FLOW_BY_STACK": int(FlowByStack), "PORT_PUBLISHED": PortPublished, "PORT_HOST": PortHost,
 		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens), "FLOW_RETIRED": int(FlowRetired),
-		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP), "TRIES_FAILED": TriesFailed,
+		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP), "SETTING_PORTS_REST": int(SettingPortsRest), "TRIES_FAILED": TriesFailed,
 		"GUARD_DENIED": int(GuardDenied), "GUARD_CLOSED": int(GuardClosed),
 		"SPLICE_REFUSED": int(SpliceRefused), "SPLICE_REDIRECT": int(SpliceRedirect),
 		"SHORTCUT_BITS": shortcutBits, "SHORTCUT_HOST": shortcutHost, "SHORTCUT_ENDPOINT": shortcutEndpoint,

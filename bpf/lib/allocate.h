@@ -10,14 +10,28 @@
 
 #define NAT_TRIES 128
 
-/* A port that rests may go back to the endpoint that had it. */
-static __always_inline bool flow_takes_back(const struct flow_draft *draft, struct flow_value *other)
+/* Does the external port rest of a TCP session that nobody saw being closed, or whose container is gone (RFC 6888 REQ-8)? reply is what the
+ * session left, or leaves. Where TCP is bound, the binding sees to that. */
+static __always_inline bool flow_rests(const struct flow_key *reply_key, const struct flow_value *reply)
 {
-	return other->flags & FLOW_RETIRED && addr_equal(&other->n_dst, &draft->key.src) && other->n_dport == draft->key.sport &&
-	       flow_entry_end_any(&draft->reply_key, other);
+	if (reply->flags & FLOW_RETIRED)
+		return true;
+	return reply->kind == FLOW_MASQUERADE && reply->flags & FLOW_REPLY && !(reply->tcp_flags & TCP_RST) &&
+	       reply_key->proto == IPPROTO_TCP && !proto_is_bound(IPPROTO_TCP) && setting_is_on(SETTING_PORTS_REST);
 }
 
-/* 0: reserved. -EEXIST: taken. Anything else: no room. An entry that is stale makes way. */
+/* An entry that is stale makes way; if its port rests, to the endpoint that had it only. Who gets true has ended it. */
+static __always_inline bool flow_makes_way(const struct flow_draft *draft, struct flow_value *other)
+{
+	if ((!addr_equal(&other->n_dst, &draft->key.src) || other->n_dport != draft->key.sport) &&
+	    flow_rests(&draft->reply_key, other))
+		return false;
+	if (other->flags & FLOW_RETIRED)
+		return flow_entry_end_any(&draft->reply_key, other);
+	return flow_entry_end_if_stale(&draft->reply_key, other);
+}
+
+/* 0: reserved. -EEXIST: taken. Anything else: no room. */
 static __always_inline int flow_reserve(struct flow_draft *draft)
 {
 	long ret = bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
@@ -26,7 +40,7 @@ static __always_inline int flow_reserve(struct flow_draft *draft)
 	if (ret != -EEXIST)
 		return ret;
 	other = bpf_map_lookup_elem(&flows, &draft->reply_key);
-	if (!other || (!flow_entry_end_if_stale(&draft->reply_key, other) && !flow_takes_back(draft, other)))
+	if (!other || !flow_makes_way(draft, other))
 		return -EEXIST;
 	bpf_map_delete_elem(&flows, &draft->reply_key);
 	return bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);

@@ -5,15 +5,17 @@
 #include "draft.h"
 #include "quota.h"
 
+static __always_inline bool setting_is_on(__u32 setting)
+{
+	const struct settings_value *settings = settings_get();
+
+	return settings && settings->flags & setting;
+}
+
 /* Has an internal endpoint one external port for all destinations? With TCP, by option. */
 static __always_inline bool proto_is_bound(__u8 proto)
 {
-	const struct settings_value *setting;
-
-	if (proto != IPPROTO_TCP)
-		return true;
-	setting = settings_get();
-	return setting && setting->flags & SETTING_BIND_TCP;
+	return proto != IPPROTO_TCP || setting_is_on(SETTING_BIND_TCP);
 }
 
 static __always_inline bool binding_is_live(const struct binding_value *binding)
@@ -76,7 +78,8 @@ static __always_inline void binding_use(struct flow_draft *draft)
 	if (!binding)
 		return;
 	if (binding_end_if_stale(&inside, binding)) {
-		outside.port = binding->port;
+		/* Who has the address of a container that is gone may have its port. */
+		outside.port = draft->wanted = binding->port;
 		bpf_map_delete_elem(&bindings, &inside);
 		binding = bpf_map_lookup_elem(&bindings, &outside);
 		if (binding && binding_end_if_stale(&outside, binding))
@@ -92,6 +95,12 @@ static __always_inline void binding_use(struct flow_draft *draft)
 		binding_wake(binding, &outside);
 	draft->wanted = port;
 	draft->bound = 1;
+}
+
+/* The port of a container that is gone rests until the daemon collects it (RFC 6888 REQ-8). */
+static __always_inline bool binding_makes_way(const struct binding_key *outside, struct binding_value *other)
+{
+	return !setting_is_on(SETTING_PORTS_REST) && binding_end_if_stale(outside, other);
 }
 
 /*
@@ -116,7 +125,7 @@ static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *por
 	ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
 	if (ret == -EEXIST) {
 		other = bpf_map_lookup_elem(&bindings, &outside);
-		if (!other || !binding_end_if_stale(&outside, other))
+		if (!other || !binding_makes_way(&outside, other))
 			return -EEXIST;
 		bpf_map_delete_elem(&bindings, &outside);
 		ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);

@@ -218,7 +218,7 @@ static __always_inline int new_inbound(struct __sk_buff *ctx)
 		return PASS;
 	packet_accept_first(ctx, &pkt);
 	flow = bpf_map_lookup_elem(&flows, &pkt.key);
-	if (flow && !flow_is_live(flow))
+	if (flow && !flow_is_live(flow) && !flow_rests(&pkt.key, flow))
 		flow_delete_stale(&pkt.key, flow);
 	__builtin_memset(draft, 0, sizeof(*draft));
 	draft->key = pkt.key;

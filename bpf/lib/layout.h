@@ -222,6 +222,7 @@ struct binding_value {
 /* settings: what is the same for all. */
 #define SETTING_ANY_REMOTE 1 /* some network has NETWORK_ANY_REMOTE */
 #define SETTING_BIND_TCP 2   /* TCP has bindings, too */
+#define SETTING_PORTS_REST 4 /* external ports of containers that are gone rest until the daemon collects them */
 
 struct settings_value {
 	__u32 flags;	 /* SETTING_* */

@@ -27,8 +27,8 @@ const (
 	relieveBinding // it rests, and goes if the table is nearly full
 )
 
-// bindings lets the external ports on which no flow hangs any more rest, and collects them once they have rested; stale ones, those of
-// closed TCP sessions, and all when the table is nearly full, at once. It needs to know from the scan of the flows which are in use; that no
+// bindings lets the external ports on which no flow hangs any more rest, and collects them once they have rested; those of closed TCP
+// sessions, and all when the table is nearly full, at once. Containers that are gone make no difference. It needs to know from the scan of the flows which are in use; that no
 // flow was made since is checked in the kernel.
 func (c *collector) bindings(ctx context.Context) error {
 	table := c.d.maps.Bindings
@@ -69,8 +69,6 @@ func (c *collector) bindings(ctx context.Context) error {
 func (c *collector) judgeBinding(key maps.BindingKey, b *maps.Binding) (bindingAct, bool) {
 	h := maphash.Comparable(c.seed, key)
 	switch {
-	case c.d.slots.generation(b.Slot) != b.Generation:
-		return collectBinding, true
 	case c.bound[h] > 0:
 		return wakeBinding, b.Rests != 0
 	case c.closed[h]:

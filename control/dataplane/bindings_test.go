@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vethway/vethway/maps"
+	"github.com/vethway/vethway/test/behaviour"
 )
 
 // bind gives an internal endpoint of c1's its external port, as the programs do.
@@ -135,18 +136,31 @@ func TestBoundTCPPortsRest(t *testing.T) {
 	}
 }
 
-func TestStaleBindingsGoAtOnce(t *testing.T) {
+// TestBindingsOfTheGoneRest like any other: it makes no difference whether the container is there still (N16).
+func TestBindingsOfTheGoneRest(t *testing.T) {
+	behaviour.NeedRoot(t)
+	behaviour.Covers(t, "N16", behaviour.None)
 	f := newFixture(t)
 	f.sync(oneNetwork())
 	f.bind(40000, 20000)
+	f.masquerade(udp, 40000, 20000, half{0, 5, 0}, half{0, 5, 0})
 	s := oneNetwork()
 	s.Endpoints[0].Incarnation = "another"
 	f.sync(s)
-	f.bind(40001, 20001)
 	f.clock += 5 * time.Second
+	if n := f.collect(); n != 1 {
+		t.Errorf("%d sessions went, want the one whose container is gone", n)
+	}
+	f.collect()
+	f.clock += 119 * time.Second
 	f.collect()
 	if n := f.bindings(); n != 2 {
-		t.Errorf("%d entries are left, want those of the new endpoint", n)
+		t.Errorf("the port did not rest: %d entries", n)
+	}
+	f.clock += time.Second
+	f.collect()
+	if n := f.bindings(); n != 0 {
+		t.Errorf("%d entries are left after the rest", n)
 	}
 }
 

@@ -93,7 +93,7 @@ func (c *collector) expired(s *session) bool {
 }
 
 // rests is expired where the port is to be kept from others for a while.
-func (c *collector) rests(s *session) bool { return c.expired(s) && !s.stale() && c.policy.rests(s) }
+func (c *collector) rests(s *session) bool { return c.expired(s) && c.policy.rests(s) }
 
 // overdue sessions are over, and kept for late segments only: where room is needed, they are the first to go.
 func overdue(s *session) bool { return s.closed() && s.silent() >= closedAge }

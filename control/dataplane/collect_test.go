@@ -16,7 +16,7 @@ import (
 func TestStaleFlowsGoAtOnce(t *testing.T) {
 	f := newFixture(t)
 	f.sync(oneNetwork())
-	f.masquerade(tcp, 40000, 20000, half{syn | ack, 2, 0}, half{syn | ack, 1, 0})
+	f.masquerade(tcp, 40000, 20000, half{syn | ack | fin, 2, 0}, half{syn | ack | fin, 1, 0})
 	s := oneNetwork()
 	s.Endpoints[0].Incarnation = "another"
 	f.sync(s)

@@ -104,6 +104,9 @@ func (p *plan) planSettings(want *control.DataplaneState) {
 			s.Flags |= maps.SettingAnyRemote
 		}
 	}
+	if policyOf(want).anyPortRests() {
+		s.Flags |= maps.SettingPortsRest
+	}
 	p.settings = map[uint32]maps.Settings{0: s}
 }
 

@@ -72,6 +72,16 @@ func (p *policy) rests(s *session) bool {
 	return s.key.Proto == unix.IPPROTO_TCP && !p.bindsTCP && s.holdsPort && !s.closed() && p.timeouts(s.network).PortRest > 0
 }
 
+// anyPortRests reports whether some network's ports do.
+func (p *policy) anyPortRests() bool {
+	for _, t := range p.networks {
+		if t.PortRest > 0 {
+			return true
+		}
+	}
+	return p.common.PortRest > 0
+}
+
 // holdsPort reports whether an entry is the original one of a masqueraded session: its reply's tuple is a NAT port.
 func holdsPort(f *maps.Flow) bool {
 	return f.Kind == maps.FlowMasquerade && f.Flags&(maps.FlowNATSource|maps.FlowReply) == maps.FlowNATSource

@@ -15,15 +15,20 @@ func TestSettings(t *testing.T) {
 	behaviour.NeedRoot(t)
 	behaviour.Covers(t, "N15", behaviour.None)
 	f := newFixture(t)
+	const rest = maps.SettingPortsRest
+	usual, restless := control.DefaultTimeouts(), control.DefaultTimeouts()
+	restless.PortRest = 0
 	for _, tc := range []struct {
 		change func(*control.DataplaneState)
 		want   maps.Settings
 	}{
-		{func(*control.DataplaneState) {}, maps.Settings{}},
-		{func(s *control.DataplaneState) { s.MaxFlows, s.MaxFlowRate = 100, 7 }, maps.Settings{MaxFlows: 100, MaxRate: 7}},
-		{func(s *control.DataplaneState) { s.Networks[0].AnyRemote = true }, maps.Settings{Flags: maps.SettingAnyRemote}},
-		{func(s *control.DataplaneState) { s.BindTCP = true }, maps.Settings{Flags: maps.SettingBindTCP}},
-		{func(*control.DataplaneState) {}, maps.Settings{}},
+		{func(*control.DataplaneState) {}, maps.Settings{Flags: rest}},
+		{func(s *control.DataplaneState) { s.MaxFlows, s.MaxFlowRate = 100, 7 }, maps.Settings{Flags: rest, MaxFlows: 100, MaxRate: 7}},
+		{func(s *control.DataplaneState) { s.Networks[0].AnyRemote = true }, maps.Settings{Flags: rest | maps.SettingAnyRemote}},
+		{func(s *control.DataplaneState) { s.BindTCP = true }, maps.Settings{Flags: rest | maps.SettingBindTCP}},
+		{func(s *control.DataplaneState) { s.Timeouts = restless }, maps.Settings{}},
+		{func(s *control.DataplaneState) { s.Timeouts, s.Networks[0].Timeouts = restless, &usual }, maps.Settings{Flags: rest}},
+		{func(*control.DataplaneState) {}, maps.Settings{Flags: rest}},
 	} {
 		s := oneNetwork()
 		tc.change(s)

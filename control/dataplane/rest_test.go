@@ -124,3 +124,29 @@ func TestPressureEndsRest(t *testing.T) {
 		t.Errorf("%d live sessions are left of 1536", n)
 	}
 }
+
+// TestPortsOfTheGoneRest: a session that nobody saw being closed ends with its container, and its port rests as if it had
+// ended by time.
+func TestPortsOfTheGoneRest(t *testing.T) {
+	bothFamilies(t, "N16", func(t *testing.T, f *fixture, fam family) {
+		f.sync(oneNetwork())
+		f.put2(fam, outbound, tcp, half{syn | ack, 9, 0}, half{syn | ack, 9, 0})
+		s := oneNetwork()
+		s.Endpoints[0].Incarnation = "another"
+		f.sync(s)
+		if n := f.collect(); n != 1 {
+			t.Errorf("%d sessions went, want 1", n)
+		}
+		f.retired("gone")
+		f.clock += 119 * time.Second
+		f.collect()
+		if n := len(load(t, f.maps().Flows)); n != 1 {
+			t.Errorf("the port did not rest: %d entries", n)
+		}
+		f.clock += time.Second
+		f.collect()
+		if n := len(load(t, f.maps().Flows)); n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
+	})
+}
