@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/loader/excursion"
 	"github.com/vethway/vethway/maps"
 )
 
@@ -24,8 +23,6 @@ const (
 	flagIPDefrag = 1
 	// defragPriority is behind NF_IP_PRI_CONNTRACK_DEFRAG, as the kernel wants it with that flag.
 	defragPriority = -399
-	// currentNamespace is the network namespace of the calling thread.
-	currentNamespace = "/proc/thread-self/ns/net"
 )
 
 // defragFamilies are the suffixes of the links' names; the cookie of the namespace stands where others have their ifindex.
@@ -112,10 +109,7 @@ func (l *Loader) attachDefrag(path, pin string, family link.NetfilterProtocolFam
 		return err
 	}
 	defer ns.Close()
-	return excursion(func() error {
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter it: %w", err)
-		}
+	return excursion.Into(ns, func() error {
 		ln, err := attachNetfilter(l.set.programs[bpf.VethwayProgVwDefragment], family)
 		if err != nil {
 			return wrapPermission("attach "+bpf.VethwayProgVwDefragment, err)
@@ -144,10 +138,7 @@ func probeDefragment() (bool, error) {
 	}
 	defer prog.Close()
 	works := true
-	err = excursion(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("unshare: %w", err)
-		}
+	err = excursion.IntoNew(func() error {
 		for _, family := range defragFamilies() {
 			ln, err := attachNetfilter(prog, family)
 			if err != nil {
@@ -164,28 +155,4 @@ func probeDefragment() (bool, error) {
 		return false, fmt.Errorf("probe for putting fragments together: %w", err)
 	}
 	return works, nil
-}
-
-// excursion runs f, which may change the thread's namespace, and brings the thread back. One that cannot go back stays locked, and ends with
-// its goroutine.
-func excursion(f func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		home, err := os.Open(currentNamespace)
-		if err != nil {
-			runtime.UnlockOSThread()
-			result <- fmt.Errorf("open the thread's own network namespace: %w", err)
-			return
-		}
-		defer home.Close()
-		err = f()
-		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back == nil {
-			runtime.UnlockOSThread()
-		} else {
-			err = errors.Join(err, fmt.Errorf("return to the own network namespace: %w", back))
-		}
-		result <- err
-	}()
-	return <-result
 }

@@ -10,13 +10,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/loader/excursion"
 )
 
 // annex is a network namespace behind a veth pair of the host's, where the kernel does to packets what it does not do for programs, and sends
@@ -107,29 +107,8 @@ func makeNamespace(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	result := make(chan error, 1)
-	go func() {
-		// A thread that cannot go back stays locked, and dies with the goroutine.
-		runtime.LockOSThread()
-		home, err := os.Open(currentNamespace)
-		if err != nil {
-			runtime.UnlockOSThread()
-			result <- fmt.Errorf("open the thread's own network namespace: %w", err)
-			return
-		}
-		defer home.Close()
-		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
-			err = unix.Mount(currentNamespace, path, "", unix.MS_BIND, "")
-		}
-		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back == nil {
-			runtime.UnlockOSThread()
-		} else {
-			err = join(err, fmt.Errorf("return to the own network namespace: %w", back))
-		}
-		result <- err
-	}()
-	if err := <-result; err != nil {
-		return fmt.Errorf("make a network namespace at %s: %w", path, err)
+	if err := excursion.IntoNew(func() error { return unix.Mount(excursion.Here, path, "", unix.MS_BIND, "") }); err != nil {
+		return fmt.Errorf("keep a network namespace at %s: %w", path, err)
 	}
 	return nil
 }

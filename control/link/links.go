@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/loader/excursion"
 )
 
 // ErrForeign is returned when an interface has one of our names but is not of the kind we would make.
@@ -66,7 +67,7 @@ var _ control.Links = (*Links)(nil)
 func New(cfg Config) (*Links, error) {
 	path := cfg.Namespace
 	if path == "" {
-		path = currentNamespace
+		path = excursion.Here
 	}
 	ns, err := openNamespace(path)
 	if err != nil {

@@ -5,14 +5,12 @@ package link
 import (
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/loader/excursion"
 )
-
-const currentNamespace = "/proc/thread-self/ns/net"
 
 // namespace is an open network namespace. It lives at least as long as it is held open.
 type namespace struct {
@@ -75,32 +73,5 @@ func (n *namespace) fd() int { return int(n.file.Fd()) }
 
 func (n *namespace) Close() error { return n.file.Close() }
 
-// do runs fn on a thread that is in the namespace; fn must not start goroutines that rely on it. /proc/sys/net shows the
-// namespace of the thread that opens a file in it.
-func (n *namespace) do(fn func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		// A thread that cannot go back stays locked, and dies with the goroutine.
-		runtime.LockOSThread()
-		home, err := os.Open(currentNamespace)
-		if err != nil {
-			runtime.UnlockOSThread()
-			result <- fmt.Errorf("open the thread's own network namespace: %w", err)
-			return
-		}
-		defer home.Close()
-		if err := unix.Setns(n.fd(), unix.CLONE_NEWNET); err != nil {
-			runtime.UnlockOSThread()
-			result <- fmt.Errorf("enter network namespace %s: %w", n.file.Name(), err)
-			return
-		}
-		err = fn()
-		if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back == nil {
-			runtime.UnlockOSThread()
-		} else {
-			err = join(err, fmt.Errorf("return to the own network namespace: %w", back))
-		}
-		result <- err
-	}()
-	return <-result
-}
+// do runs fn in the namespace; fn must not start goroutines that rely on it.
+func (n *namespace) do(fn func() error) error { return excursion.Into(n.file, fn) }

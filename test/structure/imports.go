@@ -13,13 +13,16 @@ const module = "github.com/vethway/vethway/"
 // mayImport lists, by folder, which folders of this module a package may
 // import: bpf <- maps <- loader <- control/dataplane <- cmd. The longest folder
 // that matches decides. The engine and its parts know nothing of the kernel
-// side: control/dataplane alone joins the two. The benchmark sets up the same
+// side: control/dataplane alone joins the two. loader/excursion knows nothing but
+// threads. The benchmark sets up the same
 // topologies and rivals as the tests do.
 var mayImport = map[string][]string{
 	"bpf":                {"bpf"},
 	"maps":               {"bpf", "maps"},
 	"loader":             {"bpf", "maps", "loader"},
+	"loader/excursion":   {},
 	"control":            {"control"},
+	"control/link":       {"control", "loader/excursion"},
 	"control/dataplane":  {"bpf", "maps", "loader", "control"},
 	"cmd":                {"bpf", "maps", "loader", "control", "cmd"},
 	"cmd/internal/bench": {"bpf", "maps", "loader", "control", "cmd", "test"},

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/cmd/internal/cli/exit"
+	"github.com/vethway/vethway/loader/excursion"
 )
 
 // Dir is where an instance keeps the namespaces that `vethway run` makes.
@@ -39,11 +40,11 @@ func (d Dir) Create(name string) (path string, err error) {
 		return "", fmt.Errorf("make the namespace of %s: %w", name, err)
 	}
 	f.Close()
-	err = withinNew(func() error {
+	err = excursion.IntoNew(func() error {
 		if err := loopbackUp(); err != nil {
 			return err
 		}
-		if err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, ""); err != nil {
+		if err := unix.Mount(excursion.Here, path, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("mount on %s: %w", path, err)
 		}
 		return nil
@@ -52,6 +53,19 @@ func (d Dir) Create(name string) (path string, err error) {
 		return "", errors.Join(fmt.Errorf("make the namespace of %s: %w", name, err), os.Remove(path))
 	}
 	return path, nil
+}
+
+// Within runs f inside the network namespace at path; with an empty path it just runs f.
+func Within(path string, f func() error) error {
+	if path == "" {
+		return f()
+	}
+	ns, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("open the network namespace: %w", err)
+	}
+	defer ns.Close()
+	return excursion.Into(ns, f)
 }
 
 // needRoot explains why an ordinary user cannot make namespaces.
