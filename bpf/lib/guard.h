@@ -64,6 +64,16 @@ static __always_inline bool guard_denies(const struct addr *src)
 	return bpf_map_lookup_elem(&denied, &key);
 }
 
+/* Neighbour and router discovery (RFC 4861), as only a neighbour can send it: with a hop limit of 255. IPv6 has it in place of ARP, which is
+ * not looked at either: a list with fe80::/10 on it, or with the router's own prefix, would take the uplink down otherwise. */
+static __always_inline bool guard_is_discovery(const struct ipv6hdr *ip6, const void *end, const struct packet *pkt)
+{
+	const __u8 *type = (const __u8 *)(ip6 + 1);
+
+	return pkt->v6 && ip6->nexthdr == IPPROTO_ICMPV6 && ip6->hop_limit == 255 && (void *)(type + 1) <= end &&
+	       *type >= ND_ROUTER_SOLICIT && *type <= ND_NEIGHBOR_ADVERT;
+}
+
 /* Has the host a socket that this is for, a listening or a connected one? The programs that a host runs on sk_lookup are asked as well. */
 static __always_inline bool guard_host_owns(void *ctx, const struct packet *pkt)
 {
@@ -157,7 +167,7 @@ static __always_inline int guard(void *ctx, const void *l3, const void *end, __b
 	if (!guard || !guard_parse(l3, end, protocol, &pkt))
 		return PASS;
 	if (guard->flags & GUARD_DENIED && guard_denies(&pkt.key.src))
-		return -DROP_DENIED;
+		return guard_is_discovery(l3, end, &pkt) ? PASS : -DROP_DENIED;
 	/* What does not begin anything belongs to something, or is for the stack to answer. */
 	if (pkt.flags || (pkt.key.proto == IPPROTO_TCP && !packet_is_syn(&pkt)))
 		return PASS;

@@ -185,6 +185,25 @@ func (n *Namespace) Path() string {
 // Cookie is the kernel's number for the namespace, as BPF programs see it.
 func (n *Namespace) Cookie() uint64 { return n.cookie }
 
+// Number is what n calls another namespace; it is given one if it has none.
+func (n *Namespace) Number(other *Namespace) (int, error) {
+	ns, err := netns.GetFromPath(other.path)
+	if err != nil {
+		return 0, fmt.Errorf("open namespace %s: %w", other.name, err)
+	}
+	defer ns.Close()
+	number, err := n.handle.GetNetNsIdByFd(int(ns))
+	if err == nil && number < 0 {
+		if err = n.handle.SetNetNsIdByFd(int(ns), -1); err == nil {
+			number, err = n.handle.GetNetNsIdByFd(int(ns))
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("number %s in %s: %w", other.name, n.name, err)
+	}
+	return number, nil
+}
+
 // Do runs f on a thread inside the namespace. f must do its work on the
 // goroutine that calls it: what it starts with go runs outside. Sockets stay
 // in the namespace where they were made, so they may leave f.

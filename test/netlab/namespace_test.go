@@ -65,6 +65,24 @@ func TestNamespaceDo(t *testing.T) {
 	}
 }
 
+// A namespace has a number in another one, and keeps it.
+func TestNamespaceNumber(t *testing.T) {
+	n := newNamespace(t, NamespaceConfig{})
+	numbers := map[int]bool{}
+	for range 2 {
+		other := newNamespace(t, NamespaceConfig{})
+		first, err := n.Number(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := n.Number(other)
+		if err != nil || again != first || first < 0 || numbers[first] {
+			t.Errorf("number %d, then %d, %v; others have %v", first, again, err, numbers)
+		}
+		numbers[first] = true
+	}
+}
+
 func TestNamespaceSysctl(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t, NamespaceConfig{})

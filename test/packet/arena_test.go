@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"testing"
 
@@ -40,6 +42,9 @@ type arena struct {
 	bindings  *table[bpf.VethwayBindingKey, bpf.VethwayBindingValue]
 	fragments *table[bpf.VethwayFragmentKey, bpf.VethwayFragmentValue]
 	origins   *table[bpf.VethwayOriginKey, bpf.VethwayOriginValue]
+	sources   *table[bpf.VethwayAddr, bpf.VethwaySourceValue]
+	splices   *table[bpf.VethwaySpliceKey, bpf.VethwaySpliceValue]
+	sockets   []io.Closer
 	renewed   bool // some container has another generation now
 	tunMAC    mac
 }
@@ -117,7 +122,7 @@ func (a *arena) furnish(t testing.TB) error {
 	two.flags |= 16 // NETWORK_ANY_REMOTE
 	a.fillNetwork(t, &two)
 	check(t, a.lab.host.SetMAC("tun0", net.HardwareAddr{2, 0, 0, 0, 0, 8}))
-	if err := a.settings(false); err != nil {
+	if err := errors.Join(a.settings(false), a.furnishGuards(t), a.furnishSockets(t)); err != nil {
 		return err
 	}
 	for _, f := range a.families() {
@@ -125,11 +130,13 @@ func (a *arena) furnish(t testing.TB) error {
 			f.openAll(t, proto)
 		}
 	}
-	var errs [4]error
+	var errs [6]error
 	a.flows, errs[0] = newTable[flowKey, flowValue](a.Flows)
 	a.bindings, errs[1] = newTable[bpf.VethwayBindingKey, bpf.VethwayBindingValue](a.Bindings)
 	a.fragments, errs[2] = newTable[bpf.VethwayFragmentKey, bpf.VethwayFragmentValue](a.Fragments)
 	a.origins, errs[3] = newTable[bpf.VethwayOriginKey, bpf.VethwayOriginValue](a.Origins)
+	a.sources, errs[4] = newTable[bpf.VethwayAddr, bpf.VethwaySourceValue](a.Sources)
+	a.splices, errs[5] = newTable[bpf.VethwaySpliceKey, bpf.VethwaySpliceValue](a.Splices)
 	return errors.Join(errs[:]...)
 }
 
@@ -160,8 +167,11 @@ func (a *arena) mark() error {
 	return err
 }
 
-// close ends the thread, so that nobody takes it for a leak.
+// close ends the thread and closes the sockets, so that nobody takes them for leaks.
 func (a *arena) close() {
+	for _, s := range a.sockets {
+		s.Close()
+	}
 	close(a.work)
 	a.world.close()
 }
@@ -171,7 +181,7 @@ func (a *arena) restore() error {
 	if err := a.read(); err != nil {
 		return err
 	}
-	err := errors.Join(a.flows.restore(), a.bindings.restore(), a.fragments.restore(), a.origins.restore())
+	err := errors.Join(a.flows.restore(), a.bindings.restore(), a.fragments.restore(), a.origins.restore(), a.sources.restore(), a.unsplice())
 	if a.renewed {
 		a.renewed = false
 		for _, c := range a.containers {
@@ -183,7 +193,7 @@ func (a *arena) restore() error {
 }
 
 func (a *arena) read() error {
-	return errors.Join(a.flows.read(), a.bindings.read(), a.fragments.read(), a.origins.read())
+	return errors.Join(a.flows.read(), a.bindings.read(), a.fragments.read(), a.origins.read(), a.sources.read(), a.splices.read())
 }
 
 // table is a map, and what is in it when all is as it should be.
@@ -195,6 +205,9 @@ type table[K, V comparable] struct {
 }
 
 func newTable[K, V comparable](m *ebpf.Map) (*table[K, V], error) {
+	if m == nil {
+		return &table[K, V]{}, nil // the kernel cannot do what it is for
+	}
 	n := m.MaxEntries()
 	t := &table[K, V]{m: m, keys: make([]K, n), values: make([]V, n)}
 	err := t.read()
@@ -203,6 +216,9 @@ func newTable[K, V comparable](m *ebpf.Map) (*table[K, V], error) {
 }
 
 func (t *table[K, V]) read() error {
+	if t.m == nil {
+		return nil
+	}
 	t.now = map[K]V{}
 	var cursor ebpf.MapBatchCursor
 	n, err := t.m.BatchLookup(&cursor, t.keys, t.values, nil)
@@ -230,6 +246,9 @@ func (t *table[K, V]) restore() error {
 	}
 	return err
 }
+
+// touched tells whether anything is not as it should be.
+func (t *table[K, V]) touched() bool { return !maps.Equal(t.now, t.base) }
 
 // more is how many entries there are more than there should be.
 func (t *table[K, V]) more() int { return len(t.now) - len(t.base) }

@@ -40,7 +40,7 @@ func instrument(spec *ebpf.CollectionSpec) (*coverage, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
 		p := spec.Programs[name]
-		if p.Type != ebpf.SchedCLS {
+		if p.Type != ebpf.SchedCLS && p.Type != ebpf.XDP {
 			continue
 		}
 		insns, err := c.program(name, p.Instructions)

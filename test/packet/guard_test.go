@@ -76,7 +76,7 @@ func (f family) guard(t *testing.T, v bpf.VethwayGuardValue) {
 	t.Cleanup(func() { check(t, f.Guards.Put(uint32(0), bpf.VethwayGuardValue{})) })
 }
 
-func (f family) deny(t *testing.T, p netip.Prefix) {
+func (f family) deny(t testing.TB, p netip.Prefix) {
 	t.Helper()
 	bits := p.Bits()
 	if p.Addr().Is4() {

@@ -4,6 +4,7 @@ package packet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,6 +41,8 @@ func (w *world) at(p place) (*ebpf.Program, skBuff) {
 		return w.FromDetour, skBuff{Ifindex: from}
 	case "from cutter":
 		return w.FromCutter, skBuff{Ifindex: from}
+	case "from spliced":
+		return cmp.Or(w.FromSpliced, w.FromContainer), skBuff{Ifindex: from}
 	case "to bridge":
 		return w.ToBridge, skBuff{Ifindex: w.containers["c1"].network.ifindex, IngressIfindex: from}
 	}
@@ -55,7 +58,12 @@ func (w *world) at(p place) (*ebpf.Program, skBuff) {
 
 // bare tells whether frames have no link-layer header there. Those that are
 // judged have one nevertheless, which nobody is shown.
-func (p place) bare() bool { return p.prog == "from tun" || p.prog == "to tun" }
+func (p place) bare() bool { return strings.HasSuffix(p.prog, " tun") }
+
+// kind is the program of which that of the place is a variant.
+func (p place) kind() string {
+	return strings.NewReplacer("tun", "uplink", "spliced", "container").Replace(p.prog)
+}
 
 // runAt sends a frame through the program of a place.
 func (w *world) runAt(p place, frame []byte, ctx skBuff) (result, error) {
@@ -137,7 +145,7 @@ func (w *world) judgePath(p place, frame []byte, r result) error {
 	if to != nil && (dst == to.gateway4 || dst == to.gateway6) {
 		return nil // the host's own
 	}
-	switch strings.Replace(p.prog, "tun", "uplink", 1) {
+	switch p.kind() {
 	case "from container":
 		own := w.containers[p.from].network
 		switch {

@@ -6,7 +6,7 @@ package packet
 // counters: that is what the types are for, and all.
 const (
 	markPageSize = 128
-	markPages    = 64
+	markPages    = 80
 )
 
 func markPage[T any](page *[markPageSize]byte) {
@@ -168,6 +168,10 @@ func mark(marks []byte) bool {
 		markPage[[52]byte], markPage[[53]byte], markPage[[54]byte], markPage[[55]byte],
 		markPage[[56]byte], markPage[[57]byte], markPage[[58]byte], markPage[[59]byte],
 		markPage[[60]byte], markPage[[61]byte], markPage[[62]byte], markPage[[63]byte],
+		markPage[[64]byte], markPage[[65]byte], markPage[[66]byte], markPage[[67]byte],
+		markPage[[68]byte], markPage[[69]byte], markPage[[70]byte], markPage[[71]byte],
+		markPage[[72]byte], markPage[[73]byte], markPage[[74]byte], markPage[[75]byte],
+		markPage[[76]byte], markPage[[77]byte], markPage[[78]byte], markPage[[79]byte],
 	} {
 		page := (*[markPageSize]byte)(marks[i*markPageSize:])
 		if *page == [markPageSize]byte{} {

@@ -3,11 +3,13 @@
 package packet
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
 
 	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/maps"
 )
 
 // arp is an ARP packet for IPv4 over Ethernet.
@@ -127,5 +129,28 @@ func TestRouterAdvertisementBehindHeaders(t *testing.T) {
 		out := plain
 		out.dstMAC = f.containers["c2"].mac
 		f.run(t, "routing header to a neighbour", step{prog: f.FromContainer, in: plain, ctx: f.at("c1"), verdict: redirect, out: &out})
+	})
+}
+
+// TestGuardLetsNeighboursIn: whoever is on the deny list, neighbours still find each other, and the router. From farther away, nobody can pretend
+// to be one.
+func TestGuardLetsNeighboursIn(t *testing.T) {
+	inLab(t, "ipv6", func(t *testing.T, l *lab) {
+		f := family{world: newWorld(t, l, knobs{}), six: true}
+		router := netip.MustParseAddr("fe80::1")
+		f.deny(t, netip.MustParsePrefix("fe80::/10"))
+		f.guard(t, bpf.VethwayGuardValue{Flags: uint32(maps.GuardDenied)})
+		for _, post := range f.guardPosts() {
+			for _, kind := range []byte{133, 134, 135, 136} {
+				nd := neighbourDiscovery(kind, router, netip.MustParseAddr("ff02::1"), f.host().AsSlice())
+				f.watch(t, post, guardCase{name: fmt.Sprintf("type %d", kind), in: nd})
+				nd.ttl = 254
+				f.watch(t, post, guardCase{name: fmt.Sprintf("type %d, forwarded", kind), in: nd, reason: bpf.VethwayDropReasonDROP_DENIED})
+			}
+			for _, kind := range []byte{128, 132, 137} {
+				other := neighbourDiscovery(kind, router, netip.MustParseAddr("ff02::1"), f.host().AsSlice())
+				f.watch(t, post, guardCase{name: fmt.Sprintf("type %d", kind), in: other, reason: bpf.VethwayDropReasonDROP_DENIED})
+			}
+		}
 	})
 }

@@ -3,7 +3,6 @@
 package packet
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +33,9 @@ const (
 	howDetour  = 16   // there is a detour for fragments out of order and for what is too big
 	howMarked  = 32   // it comes from there
 	howOwnHead = 64   // without link-layer header: its first bytes stay as they are
+	howDenied  = 16   // at a guard, in place of the above: some sources are denied
+	howClosed  = 32   // ports that nobody has are closed
+	howPaced   = 128  // sources may begin so many flows
 	shotMax    = 1900 // bytes
 )
 
@@ -42,11 +44,11 @@ var containerNames = []string{"c1", "c2", "d1", "i1", "p1", "f1", "q1", "v1"}
 // sources are from where packets come to a program.
 func sources(prog string) []string {
 	switch prog {
-	case "from container":
+	case "from container", "from spliced":
 		return containerNames
-	case "from uplink":
+	case "from uplink", "guard":
 		return []string{"eth0", "eth1"}
-	case "from tun":
+	case "from tun", "guard tun":
 		return []string{"tun0"}
 	case "from detour", "from cutter":
 		return []string{"eth1"}
@@ -74,7 +76,10 @@ func (a *arena) frame(s shot) ([]byte, error) {
 	if s.how&howMask == howARP {
 		etherType = etherARP
 	}
-	if p.bare() {
+	switch {
+	case p.prog == "guard tun": // who the packet is for is no matter there
+		setEtherType(ip)
+	case p.bare():
 		if s.how&howOwnHead == 0 {
 			ip = fit(ip)
 		}
@@ -114,13 +119,8 @@ func fit(ip []byte) []byte {
 // tunnel makes a packet without link-layer header pass for one that has one;
 // see tunnel_test.go.
 func (a *arena) tunnel(ip []byte) error {
-	if len(ip) < ethLen {
+	if !setEtherType(ip) {
 		return nil
-	}
-	if ip[0]>>4 == 6 {
-		binary.BigEndian.PutUint16(ip[12:], etherIPv6)
-	} else {
-		binary.BigEndian.PutUint16(ip[12:], etherIPv4)
 	}
 	ip[0] &^= 1
 	own := mac(ip[:6])
@@ -129,6 +129,19 @@ func (a *arena) tunnel(ip []byte) error {
 	}
 	a.tunMAC = own
 	return a.lab.host.SetMAC("tun0", net.HardwareAddr(own[:]))
+}
+
+// setEtherType has the packet's own bytes say what it is.
+func setEtherType(ip []byte) bool {
+	if len(ip) < ethLen {
+		return false
+	}
+	if ip[0]>>4 == 6 {
+		put(ip[12:], etherIPv6)
+	} else {
+		put(ip[12:], etherIPv4)
+	}
+	return true
 }
 
 // shoot sends one packet, and judges what became of it and of the tables.
@@ -147,8 +160,15 @@ func (a *arena) shoot(s shot) (result, error) {
 	if s.how&howMarked != 0 {
 		ctx.Mark = markInOrder
 	}
-	p := s.place()
-	r, err := a.runAt(p, frame, ctx)
+	p, r := s.place(), result{verdict: drop}
+	switch p.prog {
+	case "guard", "guard tun":
+		err = a.challenge(s, frame, ctx)
+	case "from spliced":
+		r, err = a.notice(p, frame, ctx)
+	default:
+		r, err = a.runAt(p, frame, ctx)
+	}
 	if err == nil {
 		err = a.judgeResult(p, frame, r)
 	}
@@ -169,6 +189,7 @@ func (a *arena) judgeTables(packets int) error {
 	}{
 		{"flows", a.flows.more(), 2 * packets}, {"bindings", a.bindings.more(), 2 * packets},
 		{"fragments", a.fragments.more(), packets}, {"origins", a.origins.more(), packets},
+		{"sources", a.sources.more(), packets},
 	} {
 		if c.more > c.may {
 			return fmt.Errorf("%d packets make %d more %s", packets, c.more, c.name)

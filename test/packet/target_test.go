@@ -18,9 +18,12 @@ import (
 func FuzzFromContainer(f *testing.F) { fuzzProgram(f, "from container") }
 func FuzzFromUplink(f *testing.F)    { fuzzProgram(f, "from uplink") }
 func FuzzFromTun(f *testing.F)       { fuzzProgram(f, "from tun") }
+func FuzzFromSpliced(f *testing.F)   { fuzzProgram(f, "from spliced") }
 func FuzzToUplink(f *testing.F)      { fuzzProgram(f, "to uplink") }
 func FuzzToTun(f *testing.F)         { fuzzProgram(f, "to tun") }
 func FuzzToBridge(f *testing.F)      { fuzzProgram(f, "to bridge") }
+func FuzzGuard(f *testing.F)         { fuzzProgram(f, "guard") } // vw_guard, vw_xdp and vw_xdp_generic
+func FuzzGuardTun(f *testing.F)      { fuzzProgram(f, "guard tun") }
 
 // fuzzProgram sends any packet at all to one program, from anybody.
 func fuzzProgram(f *testing.F, prog string) {
@@ -28,7 +31,7 @@ func fuzzProgram(f *testing.F, prog string) {
 	f.Fuzz(func(t *testing.T, from, how byte, gso uint16, ip []byte) {
 		inArena(t, func(a *arena) error {
 			_, err := a.shoot(shot{prog, from, how, gso, ip})
-			return errors.Join(err, a.judgeTables(1))
+			return errors.Join(err, a.judgeTables(1), a.judgeUntouched(prog))
 		})
 	})
 }
@@ -61,7 +64,10 @@ const (
 	moveHead    = 5 // bytes
 )
 
-var moves = []string{"from container", "from uplink", "to uplink", "to bridge", "from tun", "to tun", "from detour", "from cutter", moveReplace, moveRoutes, moveCollect}
+var moves = []string{
+	"from container", "from uplink", "to uplink", "to bridge", "from tun", "to tun", "from detour", "from cutter",
+	moveReplace, moveRoutes, moveCollect, "guard", "guard tun", "from spliced",
+}
 
 // readMoves reads a script: what, from whom, how, and a packet with its length before it.
 func readMoves(script []byte) []shot {

@@ -5,7 +5,9 @@ package packet
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"net/netip"
+	"reflect"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -93,13 +95,22 @@ type world struct {
 
 	cover *coverage
 	Marks *ebpf.Map // of cover
+	splicing
+}
+
+// splicing is what only a world with marks has, and only on a kernel that can splice.
+type splicing struct {
+	FromSpliced *ebpf.Program `ebpf:"vw_from_spliced"`
+	Spliced     *ebpf.Map     `ebpf:"spliced"`
+	Splices     *ebpf.Map     `ebpf:"splices"`
+	SpliceEnds  *ebpf.Map     `ebpf:"splice_ends"`
 }
 
 // knobs are what a world is loaded with; zero: the defaults.
 type knobs struct {
 	poolFirst, poolLast uint16
 	flows               uint32 // entries in the flow table
-	others              uint32 // entries in the tables of bindings and of fragments
+	others              uint32 // entries in the other tables that packets fill
 	marked              bool   // tells which blocks of the programs ran
 	longWay             bool   // no address has a shortcut
 	helperChecksums     bool   // as on kernels that do not show programs their own struct sk_buff
@@ -143,7 +154,9 @@ func (w *world) load(k knobs) error {
 		spec.Maps[bpf.VethwayMapFlows].MaxEntries = k.flows
 	}
 	if k.others != 0 {
-		for _, name := range []string{bpf.VethwayMapBindings, bpf.VethwayMapFragments, bpf.VethwayMapOrigins} {
+		for _, name := range []string{
+			bpf.VethwayMapBindings, bpf.VethwayMapFragments, bpf.VethwayMapOrigins, bpf.VethwayMapSources, bpf.VethwayMapSplices, bpf.VethwayMapSpliceEnds,
+		} {
 			spec.Maps[name].MaxEntries = k.others
 		}
 	}
@@ -163,12 +176,22 @@ func (w *world) load(k knobs) error {
 	if w.cover, err = instrument(spec); err != nil {
 		return err
 	}
+	if !features.Splice {
+		var all struct {
+			programs
+			Marks *ebpf.Map `ebpf:"fuzz_cover"`
+		}
+		err = spec.LoadAndAssign(&all, nil)
+		w.programs, w.Marks = all.programs, all.Marks
+		return err
+	}
 	var all struct {
 		programs
+		splicing
 		Marks *ebpf.Map `ebpf:"fuzz_cover"`
 	}
 	err = spec.LoadAndAssign(&all, nil)
-	w.programs, w.Marks = all.programs, all.Marks
+	w.programs, w.splicing, w.Marks = all.programs, all.splicing, all.Marks
 	return err
 }
 
@@ -212,12 +235,13 @@ func emptyMap(t testing.TB, m *ebpf.Map) {
 }
 
 func (w *world) close() {
-	for _, p := range []*ebpf.Program{w.FromContainer, w.FromUplink, w.FromTun, w.ToUplink, w.ToTun, w.ToBridge, w.GC, w.GCBinding, w.XDP, w.XDPGeneric, w.Guard, w.GuardTun} {
-		p.Close()
+	for _, all := range []any{w.programs, w.splicing} {
+		v := reflect.ValueOf(all)
+		for i := range v.NumField() {
+			v.Field(i).Interface().(io.Closer).Close()
+		}
 	}
-	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.PortFlows, w.Quotas, w.Settings, w.Published, w.Endpoints, w.Veths, w.Shortcuts, w.Hairpins, w.Networks, w.Addresses, w.Uplinks, w.PortUse, w.Generations, w.Counters, w.Calls, w.Fragments, w.Origins, w.Marks, w.Guards, w.Denied, w.Sources} {
-		m.Close()
-	}
+	w.Marks.Close()
 }
 
 func check(t testing.TB, err error) {

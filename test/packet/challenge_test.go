@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package packet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/maps"
+)
+
+// What the guards of the arena look for, if a shot says so.
+const (
+	closedFirst, closedLast = 2000, 60999
+	pace                    = 3600e9   // nanoseconds that a flow costs: no fuzzing takes as long
+	patience                = 2 * pace // that a source may be ahead
+
+	hostPortTCP, hostPortUDP = 7400, 7401 // sockets of the host
+)
+
+// deniedSources has neighbours on it, and some that only tun0 can show.
+var deniedSources = []netip.Prefix{
+	netip.MustParsePrefix("203.0.113.64/26"), netip.MustParsePrefix("198.51.100.77/32"), netip.MustParsePrefix("8.0.0.128/25"),
+	netip.MustParsePrefix("2001:db8:bad::/48"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("2001:db8:86dd:0:bad::/80"),
+}
+
+func (a *arena) furnishGuards(t testing.TB) error {
+	for _, p := range deniedSources {
+		family{world: a.world}.deny(t, p)
+	}
+	for _, at := range []struct{ tcp, udp, any string }{{"tcp4", "udp4", "0.0.0.0"}, {"tcp6", "udp6", "::"}} {
+		l, err := net.ListenTCP(at.tcp, &net.TCPAddr{IP: net.ParseIP(at.any), Port: hostPortTCP})
+		if err != nil {
+			return err
+		}
+		c, err := net.ListenUDP(at.udp, &net.UDPAddr{IP: net.ParseIP(at.any), Port: hostPortUDP})
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		a.sockets = append(a.sockets, l, c)
+	}
+	return nil
+}
+
+// rules sets what the guards look for.
+func (a *arena) rules(how byte) error {
+	v := bpf.VethwayGuardValue{ClosedFirst: closedFirst, ClosedLast: closedLast, Burst: patience}
+	if how&howDenied != 0 {
+		v.Flags |= uint32(maps.GuardDenied)
+	}
+	if how&howClosed != 0 {
+		v.Flags |= uint32(maps.GuardClosed)
+	}
+	if how&howPaced != 0 {
+		v.Interval = pace
+	}
+	return a.Guards.Put(uint32(0), v)
+}
+
+// glimpse is what a guard sees of a packet.
+type glimpse struct {
+	src, dst     netip.Addr
+	proto, flags byte
+	sport, dport uint16
+	plain        bool // TCP or UDP, right behind the IP header, whose header is there
+	discovery    bool // neighbour or router discovery
+}
+
+// look takes a glimpse at an IP packet; false: there is nothing that a guard may mind.
+func look(b []byte, etherType uint16) (g glimpse, ok bool) {
+	at := 20
+	switch {
+	case etherType == etherIPv4 && len(b) >= 20 && b[0]>>4 == 4:
+		g.src, g.dst, g.proto = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20])), b[9]
+		if b[0]&15 != 5 || binary.BigEndian.Uint16(b[6:])&0x3fff != 0 {
+			return g, true
+		}
+	case etherType == etherIPv6 && len(b) >= 40 && b[0]>>4 == 6:
+		g.src, g.dst, g.proto = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40])), b[6]
+		g.discovery = g.proto == icm6 && b[7] == 255 && len(b) > 40 && b[40] >= 133 && b[40] <= 136
+		if g.src.Is4In6() {
+			return g, false
+		}
+		at = 40
+	default:
+		return g, false
+	}
+	l4 := b[at:]
+	if g.proto == tcp && len(l4) >= 20 {
+		g.plain, g.flags = true, l4[13]
+	}
+	if g.proto == udp && len(l4) >= 8 {
+		g.plain = true
+	}
+	if g.plain {
+		g.sport, g.dport = binary.BigEndian.Uint16(l4), binary.BigEndian.Uint16(l4[2:])
+	}
+	return g, true
+}
+
+// expect says why a guard is to drop a packet; zero: it is not. Where the packet begins a flow to a published port, the source's pace
+// decides.
+func (a *arena) expect(how byte, g glimpse) (why reason, paced bool, err error) {
+	if how&howDenied != 0 && !g.discovery && slices.ContainsFunc(deniedSources, func(p netip.Prefix) bool { return p.Contains(g.src) }) {
+		return bpf.VethwayDropReasonDROP_DENIED, false, nil
+	}
+	// What is in a session that we carry has somebody whom it is for.
+	if !g.plain || g.proto == tcp && g.flags&(syn|ack|rst|fin) != syn || !a.isHost(g.dst) || g.proto == udp && a.hasFlow(g) {
+		return 0, false, nil
+	}
+	var use, sessions uint32
+	index := maps.PortIndex(g.proto, g.dport)
+	if err := errors.Join(a.PortUse.Lookup(index, &use), a.PortFlows.Lookup(index, &sessions)); err != nil {
+		return 0, false, err
+	}
+	switch {
+	case use&portPublished != 0:
+		return 0, how&howPaced != 0, nil
+	case how&howClosed == 0 || g.dport < closedFirst || g.dport > closedLast || use != 0 || sessions != 0 || a.hasFlow(g):
+	case g.dport == map[byte]uint16{tcp: hostPortTCP, udp: hostPortUDP}[g.proto]:
+	default:
+		return bpf.VethwayDropReasonDROP_CLOSED_PORT, false, nil
+	}
+	return 0, false, nil
+}
+
+// isHost tells whether an address is the host's, and no gateway's.
+func (w *world) isHost(dst netip.Addr) bool {
+	dst = dst.Unmap()
+	for _, u := range w.uplinks {
+		if dst == u.host4 || dst == u.host6 {
+			return true
+		}
+	}
+	return slices.ContainsFunc(w.networks, func(n *network) bool { return dst == n.snat4 || dst == n.snat6 })
+}
+
+func (w *world) hasFlow(g glimpse) bool {
+	var v flowValue
+	return w.Flows.Lookup(key(packet{src: g.src, dst: g.dst, proto: g.proto, sport: g.sport, dport: g.dport}), &v) == nil
+}
+
+// challenge sends a packet to all guards of a place: each must say of it what its bytes and the tables say, and leave it alone.
+func (a *arena) challenge(s shot, frame []byte, ctx skBuff) error {
+	if err := a.rules(s.how); err != nil {
+		return err
+	}
+	p, in := s.place(), frame
+	posts := a.guardPosts()
+	g, ok := look(frame[ethLen:], binary.BigEndian.Uint16(frame[12:]))
+	if p.bare() {
+		in = frame[ethLen:]
+		posts = []guardPost{{name: "vw_guard_tun", prog: a.GuardTun, hook: bpf.VethwayHookHOOK_GUARD, pass: next, drop: drop}}
+	}
+	ctx.Ifindex = a.uplinks[p.from].ifindex
+	for _, post := range posts {
+		if err := a.ask(post, s.how, in, ctx, g, ok); err != nil {
+			return fmt.Errorf("%s: %w", post.name, err)
+		}
+	}
+	return nil
+}
+
+// ask sends a packet to one of them.
+func (a *arena) ask(post guardPost, how byte, in []byte, ctx skBuff, g glimpse, ok bool) error {
+	var want reason
+	var paced bool
+	if ok {
+		var err error
+		if want, paced, err = a.expect(how, g); err != nil {
+			return err
+		}
+	}
+	source := sourceOf(g.src)
+	var due, dueAfter bpf.VethwaySourceValue
+	known := a.Sources.Lookup(source, &due) == nil
+	before, err := a.counted(post.hook)
+	if err != nil {
+		return err
+	}
+	from := monotonic()
+	r, err := post.send(in, ctx)
+	to := monotonic()
+	if tooShort(err, in) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if a.Sources.Lookup(source, &dueAfter) == nil != (known || paced) {
+		return fmt.Errorf("the source is known: %t before, %t after", known, !known)
+	}
+	if paced {
+		if r.verdict == post.drop {
+			want = bpf.VethwayDropReasonDROP_SOURCE_RATE
+		}
+		err = judgePace(max(due.Due, from), max(due.Due, to), due.Due, dueAfter.Due, from, to, want != 0)
+	} else if due != dueAfter {
+		err = fmt.Errorf("the source pays for what begins nothing")
+	}
+	return errors.Join(err, a.judgeVerdict(post, want, in, ctx, r, before))
+}
+
+// judgePace judges one step of a source's token bucket, at a time between from and to.
+func judgePace(first, last, was, is, from, to uint64, dropped bool) error {
+	switch {
+	case dropped && (first-from <= patience || is != was):
+		return fmt.Errorf("dropped when it was %d ns ahead, and is %d later", was-from, is-from)
+	case !dropped && last > to+patience:
+		return fmt.Errorf("let in when it was %d ns ahead", last-to)
+	case !dropped && (is < first+pace || is > last+pace):
+		return fmt.Errorf("let in at the price of %d ns", is-first)
+	}
+	return nil
+}
+
+// judgeVerdict judges what became of a packet, and what was counted.
+func (a *arena) judgeVerdict(post guardPost, want reason, in []byte, ctx skBuff, r result, before map[reason]uint64) error {
+	after, err := a.counted(post.hook)
+	if err != nil {
+		return err
+	}
+	verdict := post.pass
+	if want != 0 {
+		verdict = post.drop
+	}
+	for why, n := range after {
+		more := n - before[why]
+		if why == want && more != 1 || why != want && more != 0 {
+			return fmt.Errorf("counts %d drops for %v, and is to drop for %v", more, why, want)
+		}
+	}
+	if r.verdict != verdict {
+		return fmt.Errorf("verdict %d, want %d for %v", r.verdict, verdict, want)
+	}
+	if want == 0 && (!bytes.Equal(r.out, in) || !post.xdp && (r.ctx.Mark != ctx.Mark || r.ctx.Priority != ctx.Priority || r.ctx.CB != ctx.CB)) {
+		return fmt.Errorf("was changed to %x", r.out)
+	}
+	if want != bpf.VethwayDropReasonDROP_CLOSED_PORT || post.name != "vw_guard" {
+		return nil
+	}
+	// Closed is what nobody would have taken.
+	r, err = run(a.FromUplink, in, ctx)
+	if err == nil && r.verdict == redirect {
+		err = errors.New("keeps from the host what it would have translated")
+	}
+	return err
+}
+
+// counted are the drops that a guard has counted.
+func (a *arena) counted(h hook) (map[reason]uint64, error) {
+	all := map[reason]uint64{}
+	for _, why := range []reason{bpf.VethwayDropReasonDROP_DENIED, bpf.VethwayDropReasonDROP_CLOSED_PORT, bpf.VethwayDropReasonDROP_SOURCE_RATE} {
+		var perCPU []bpf.VethwayCounterValue
+		err := a.Counters.Lookup(bpf.VethwayCounterKey{Hook: h, Reason: why}, &perCPU)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil, err
+		}
+		all[why] = 0
+		for _, v := range perCPU {
+			all[why] += v.Packets
+		}
+	}
+	return all, nil
+}
+
+// send runs a packet through a guard.
+func (post guardPost) send(in []byte, ctx skBuff) (result, error) {
+	if !post.xdp {
+		return run(post.prog, in, ctx)
+	}
+	r := result{out: make([]byte, len(in)+256)}
+	opts := ebpf.RunOptions{Data: in, DataOut: r.out, Repeat: 1}
+	verdict, err := post.prog.Run(&opts)
+	r.verdict, r.out = verdict, opts.DataOut
+	return r, err
+}
+
+// sourceOf is who pays for what an address begins.
+func sourceOf(src netip.Addr) bpf.VethwayAddr {
+	if !src.IsValid() {
+		return bpf.VethwayAddr{}
+	}
+	key := toAddr(src)
+	if src.Is6() {
+		clear(key.B[8:])
+	}
+	return key
+}
+
+func monotonic() uint64 {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return uint64(now.Nano())
+}
+
+// judgeUntouched checks that a guard leaves the tables alone that are not its own.
+func (a *arena) judgeUntouched(prog string) error {
+	if prog != "guard" && prog != "guard tun" {
+		return nil
+	}
+	if a.flows.touched() || a.bindings.touched() || a.fragments.touched() || a.origins.touched() || a.splices.touched() {
+		return errors.New("a guard has changed somebody else's table")
+	}
+	return nil
+}
