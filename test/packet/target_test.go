@@ -64,6 +64,7 @@ const (
 	moveHead    = 5 // bytes
 )
 
+// moves are what the first byte of a move counts, over and over: what fuzzing has found must be written anew when there are more.
 var moves = []string{
 	"from container", "from uplink", "to uplink", "to bridge", "from tun", "to tun", "from detour", "from cutter",
 	moveReplace, moveRoutes, moveCollect, "guard", "guard tun", "from spliced",
