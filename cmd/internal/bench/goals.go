@@ -85,7 +85,7 @@ func judge(rep *report.Report, sizeFile string) error {
 		if err != nil {
 			return err
 		}
-		for _, r := range sizes.Published() {
+		for _, r := range sizes.Judged() {
 			if !slices.ContainsFunc(rep.Results, func(have report.Result) bool { return sameCell(have, r) }) {
 				rep.Results = append(rep.Results, r)
 			}

@@ -28,8 +28,8 @@ func newSizeCommand(io *streams.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "size",
 		Short: "Measure the daemon: memory, attaching many containers, publishing many ports",
-		Long: `Measure the daemon: how much memory vethwayd takes with many containers and published ports, how long it takes to
-attach them, how long one request takes that publishes or withdraws many ports, and how long the daemon takes to start on them.`,
+		Long: `Measure the daemon: how much memory vethwayd and the kernel's tables take with many containers, published ports and flows, how long
+it takes to attach them, how long one request takes that publishes or withdraws many ports, and how long the daemon takes to start on them.`,
 		Example: `  vethway-bench size
   vethway-bench size --containers 500 --crowd 0 --more 10000 --out size.json`,
 		Args: cobra.NoArgs,

@@ -14,7 +14,7 @@ const (
 func lines() []line {
 	var all []line
 	for _, block := range [][]line{
-		pinned(), nft(), bare(), unpinned(), local(), large(), ports(), publishing(), flows(), programs(),
+		pinned(), nft(), bare(), unpinned(), local(), large(), ports(), publishing(), flows(), memory(), programs(),
 	} {
 		all = append(all, block...)
 	}
@@ -136,6 +136,17 @@ func flows() []line {
 	return []line{
 		{group: group, name: "request/response, most flows to one", cell: at("rr"), from: 1, want: 0.9},
 		{group: group, name: "64-byte UDP, most flows to one", cell: at("udp"), from: 1, want: 0.9},
+	}
+}
+
+// memory is what is taken by what the host keeps for others.
+func memory() []line {
+	at := func(axis string, x int) cell { return cell{scenario: "memory", workload: "memory", axis: axis, x: x} }
+	const group = "memory"
+	return []line{
+		{group: group, name: "100,000 flows", cell: at("flows", 100000), want: 24, atMost: true},
+		// An entry of the kernel's tables and one of the daemon's, where docker-proxy takes 1.2 MB for its process.
+		{group: group, name: "a published port, in tables and daemon", cell: at("ports", last), want: 1200, atMost: true},
 	}
 }
 

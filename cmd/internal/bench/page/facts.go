@@ -140,6 +140,8 @@ func scenarioName(name string) string {
 		return "Publishing"
 	case "create":
 		return "Creating a container"
+	case "memory":
+		return "Memory"
 	case "":
 		return "Unnamed"
 	}

@@ -75,6 +75,57 @@ func (s *site) full(ctx context.Context, r *Report) error {
 	return s.unpublish(ctx, s.spread(n))
 }
 
+// eachPort compares how much there is with as many published ports as the last number with how much there is with none.
+func (s *site) eachPort(ctx context.Context, r *Report) error {
+	if len(s.cfg.More) == 0 {
+		return nil
+	}
+	n := s.cfg.More[len(s.cfg.More)-1]
+	what := fmt.Sprintf("memory of a published port, of %s, in vethwayd and the kernel's tables", grouped(n))
+	s.cfg.Log.Info(what, "rounds", s.cfg.Rounds)
+	var samples []float64
+	for range s.cfg.Rounds {
+		without, err := s.footprint(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.publish(ctx, s.spread(n)); err != nil {
+			return err
+		}
+		with, err := s.footprint(ctx)
+		if err != nil {
+			return err
+		}
+		samples = append(samples, (with-without)/float64(n))
+		if err := s.unpublish(ctx, s.spread(n)); err != nil {
+			return err
+		}
+	}
+	res := result(portMemory, what, "bytes", samples)
+	res.Count, res.Budget = n, portBudget
+	r.Results = append(r.Results, res)
+	return nil
+}
+
+// footprint is what the daemon has resident when it has just started, and what the kernel's tables take.
+func (s *site) footprint(ctx context.Context) (float64, error) {
+	if err := s.lab.Stop(); err != nil {
+		return 0, err
+	}
+	if err := s.start(ctx); err != nil {
+		return 0, err
+	}
+	if err := sleep(ctx, s.cfg.Settle/time.Duration(s.cfg.Rounds)); err != nil {
+		return 0, err
+	}
+	resident, err := s.resident(ctx)
+	if err != nil {
+		return 0, err
+	}
+	tables, err := s.tables(ctx)
+	return resident + tables, err
+}
+
 // start is over when the daemon has compared the host with its state once.
 func (s *site) start(ctx context.Context) error {
 	if err := s.lab.Restart(ctx); err != nil {

@@ -35,9 +35,9 @@ type Result struct {
 	Samples []float64 `json:"samples"`
 }
 
-// Published are the results that goals are about, in the shape of a run's: publishing by one request of the API, over
-// ports, and attaching the last of many containers.
-func (r *Report) Published() []report.Result {
+// Judged are the results that goals are about, in the shape of a run's: publishing by one request of the API, over ports,
+// attaching the last of many containers, and what memory flows and ports take.
+func (r *Report) Judged() []report.Result {
 	var list []report.Result
 	for _, res := range r.Results {
 		result := report.Result{
@@ -48,6 +48,10 @@ func (r *Report) Published() []report.Result {
 		case publishName:
 		case attachLast:
 			result.Scenario, result.Workload, result.Axis = "create", "create", "containers"
+		case flowsMemory:
+			result.Scenario, result.Workload, result.Axis = "memory", "memory", "flows"
+		case portMemory:
+			result.Scenario, result.Workload = "memory", "memory"
 		default:
 			continue
 		}

@@ -89,16 +89,46 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// The table of goals wants what the API took, by the number of ports.
-func TestPublished(t *testing.T) {
+// The table of goals wants what the API took, by the number of ports, and what memory is taken.
+func TestJudged(t *testing.T) {
 	r := &Report{Results: []Result{
 		{Name: "attach", Unit: "s", Median: 1},
 		{Name: "publish", Unit: "ms", Median: 20, Min: 19, Max: 21, Count: 10000, Samples: []float64{19, 20, 21}},
 		{Name: "publish-cli", Unit: "ms", Median: 25, Count: 10000},
 		{Name: "attach-last", Unit: "ms", Median: 40, Count: 470},
+		{Name: "memory-flows", Unit: "MiB", Median: 24, Count: 100000},
+		{Name: "memory-port", Unit: "bytes", Median: 500, Count: 65000},
 	}}
-	got := r.Published()
-	if len(got) != 2 || got[1].Scenario != "create" || got[1].X != 470 || got[1].Axis != "containers" || got[0].X != 10000 || got[0].Axis != "ports" || got[0].Median != 20 || len(got[0].Samples) != 3 || !got[0].LowerIsBetter {
-		t.Errorf("%+v", got)
+	got := r.Judged()
+	if len(got) != 4 {
+		t.Fatalf("%+v", got)
+	}
+	for i, want := range []struct {
+		scenario, axis string
+		x              int
+		median         float64
+	}{{"publish", "ports", 10000, 20}, {"create", "containers", 470, 40}, {"memory", "flows", 100000, 24}, {"memory", "ports", 65000, 500}} {
+		r := got[i]
+		if r.Scenario != want.scenario || r.Workload != want.scenario || r.Axis != want.axis || r.X != want.x || r.Median != want.median || !r.LowerIsBetter {
+			t.Errorf("%+v, want %+v", r, want)
+		}
+	}
+	if len(got[0].Samples) != 3 {
+		t.Errorf("%d samples", len(got[0].Samples))
+	}
+}
+
+func TestParseMap(t *testing.T) {
+	const flags = "pos:\t0\nflags:\t02000002\nmnt_id:\t15\n"
+	id, bytes, ok := parseMap(flags + "map_type:\t1\nkey_size:\t40\nmemlock:\t4718592\nmap_id:\t77\nfrozen:\t0\n")
+	if id != "77" || bytes != 4718592 || !ok {
+		t.Errorf("%s, %v, %v", id, bytes, ok)
+	}
+	for name, text := range map[string]string{
+		"a file": flags, "a program": flags + "prog_type:\t3\nmemlock:\t4096\nprog_id:\t5\n", "nonsense": flags + "memlock:\tmuch\nmap_id:\t7\n",
+	} {
+		if id, bytes, ok := parseMap(text); ok {
+			t.Errorf("%s is map %s of %v bytes", name, id, bytes)
+		}
 	}
 }

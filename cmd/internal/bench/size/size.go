@@ -41,6 +41,8 @@ const (
 	attachBudget = 10 * time.Second
 	crowdBudget  = 50 * time.Millisecond
 	memoryBudget = 60e6 // bytes
+	flowsBudget  = 24   // MiB
+	portBudget   = 1200 // bytes: a thousandth of what docker-proxy takes for a port
 
 	// The budgets hold for this many.
 	DefaultContainers = 100
@@ -88,7 +90,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	r := &Report{Machine: facts}
-	for _, step := range []func(context.Context, *Report) error{s.attachAll, s.memory, s.publishAll, s.full, s.crowd} {
+	for _, step := range []func(context.Context, *Report) error{s.attachAll, s.memory, s.flows, s.publishAll, s.full, s.eachPort, s.crowd} {
 		if err := step(ctx, r); err != nil {
 			return nil, err
 		}
