@@ -154,10 +154,13 @@ type VethwayFlowDraft struct {
 	Wanted         uint16
 	Bind           uint8
 	Bound          uint8
+	Spares         uint8
+	_              [3]byte
 	Result         int32
 	BindSlot       uint32
 	BindGeneration uint32
 	BindNetwork    uint32
+	_              [4]byte
 }
 
 type VethwayFlowKey struct {

@@ -10,25 +10,15 @@
 
 #define NAT_TRIES 128
 
-/* Does the external port rest of a TCP session that nobody saw being closed, or whose container is gone (RFC 6888 REQ-8)? reply is what the
- * session left, or leaves. Where TCP is bound, the binding sees to that. */
-static __always_inline bool flow_rests(const struct flow_key *reply_key, const struct flow_value *reply)
-{
-	if (reply->flags & FLOW_RETIRED)
-		return true;
-	return reply->kind == FLOW_MASQUERADE && reply->flags & FLOW_REPLY && !(reply->tcp_flags & TCP_RST) &&
-	       reply_key->proto == IPPROTO_TCP && !proto_is_bound(IPPROTO_TCP) && setting_is_on(SETTING_PORTS_REST);
-}
-
-/* An entry that is stale makes way; if its port rests, to the endpoint that had it only. Who gets true has ended it. */
+/* An entry that is stale makes way, but those that ports rest by (RFC 6888 REQ-8) only to the endpoint that had the port. Who gets true has
+ * ended it. */
 static __always_inline bool flow_makes_way(const struct flow_draft *draft, struct flow_value *other)
 {
-	if ((!addr_equal(&other->n_dst, &draft->key.src) || other->n_dport != draft->key.sport) &&
-	    flow_rests(&draft->reply_key, other))
+	bool retired = other->flags & FLOW_RETIRED, rests = retired || (draft->spares && !(other->tcp_flags & TCP_RST));
+
+	if (rests && (!addr_equal(&other->n_dst, &draft->key.src) || other->n_dport != draft->key.sport))
 		return false;
-	if (other->flags & FLOW_RETIRED)
-		return flow_entry_end_any(&draft->reply_key, other);
-	return flow_entry_end_if_stale(&draft->reply_key, other);
+	return retired ? flow_entry_end_any(&draft->reply_key, other) : flow_entry_end_if_stale(&draft->reply_key, other);
 }
 
 /* 0: reserved. -EEXIST: taken. Anything else: no room. */

@@ -18,6 +18,20 @@ static __always_inline bool proto_is_bound(__u8 proto)
 	return proto != IPPROTO_TCP || setting_is_on(SETTING_BIND_TCP);
 }
 
+/* Whoever binds no port spares those of TCP sessions; those that are bound, binding_makes_way() does. */
+static __always_inline void flow_draft_bind(struct flow_draft *draft)
+{
+	draft->bind = proto_is_bound(draft->key.proto);
+	draft->spares = !draft->bind && setting_is_on(SETTING_PORTS_REST);
+}
+
+/* Does a session of TCP that has ended, but was not seen being closed, stand for its port? reply is what its answers came by. */
+static __always_inline bool flow_rests(const struct flow_key *reply_key, const struct flow_value *reply)
+{
+	return reply->kind == FLOW_MASQUERADE && reply->flags & FLOW_REPLY && !(reply->tcp_flags & TCP_RST) &&
+	       !proto_is_bound(reply_key->proto) && setting_is_on(SETTING_PORTS_REST);
+}
+
 static __always_inline bool binding_is_live(const struct binding_value *binding)
 {
 	return generation_of(binding->slot) == binding->generation;

@@ -209,7 +209,7 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 		draft->bound = 1;
 		return 0;
 	}
-	draft->bind = proto_is_bound(pkt->key.proto);
+	flow_draft_bind(draft);
 	if (!port_in_pool(draft->wanted))
 		draft->wanted = 0;
 	return 0;

@@ -13,6 +13,7 @@ struct flow_draft {
 	__be16 wanted;			  /* tried first; 0: none */
 	__u8 bind;			  /* the port is bound to the internal endpoint, for all destinations */
 	__u8 bound;			  /* it is already: there is no other candidate */
+	__u8 spares;			  /* leaves alone what ports others had that are gone (RFC 6888 REQ-8) */
 	__s32 result;
 	__u32 bind_slot, bind_generation; /* of the internal endpoint's container */
 	__u32 bind_network;

@@ -299,7 +299,7 @@ static __always_inline int new_outbound_draft(struct __sk_buff *ctx, const struc
 	draft->flow.generation = draft->reply.generation = self ? self->generation : generation_of(SLOT_HOST);
 	draft->wanted = port_in_pool(pkt->key.sport) ? pkt->key.sport : 0;
 	flow_draft_use_pool(draft);
-	draft->bind = proto_is_bound(pkt->key.proto);
+	flow_draft_bind(draft);
 	if (packet_keeps_ports(pkt)) {
 		/* SCTP: its checksum would have to be made anew for another port. */
 		draft->wanted = pkt->key.sport;
