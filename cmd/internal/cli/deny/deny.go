@@ -38,12 +38,10 @@ func parse(args []string) (api.Deny, error) {
 	return req, nil
 }
 
-func show(a *app.App, o output.Options, list []api.Denial) error {
-	return output.Print(a.Streams, o, "DenialList", list, nil, func(list []api.Denial) *output.Table {
-		t := output.NewTable("PREFIX", "DENIED")
-		for _, d := range list {
-			t.Row(d.Prefix.String(), fmt.Sprintf("%s ago", app.Duration(time.Since(d.Since))))
-		}
-		return t
-	})
+func table(list []api.Denial) *output.Table {
+	t := output.NewTable("PREFIX", "DENIED")
+	for _, d := range list {
+		t.Row(d.Prefix.String(), fmt.Sprintf("%s ago", app.Duration(time.Since(d.Since))))
+	}
+	return t
 }

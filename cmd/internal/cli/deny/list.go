@@ -3,6 +3,8 @@
 package deny
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/vethway/vethway/cmd/internal/cli/app"
@@ -11,21 +13,13 @@ import (
 )
 
 func newList(a *app.App) *cobra.Command {
-	var o output.Options
-	cmd := &cobra.Command{
+	return app.Asks(a, &cobra.Command{
 		Use: "ls [flags]", Aliases: []string{"list"},
 		Short:   "List the deny list",
 		Long:    "List the deny list, by prefix.\n\n" + output.Help,
 		Example: "  vethway deny ls\n  vethway deny ls -o json",
 		Args:    cobra.NoArgs,
-		RunE: a.Run(func(cmd *cobra.Command, c api.Backend, _ []string) error {
-			list, err := c.DeniedSources(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return show(a, o, list)
-		}),
-	}
-	o.AddFlags(cmd, false)
-	return cmd
+	}, "DenialList", table, func(ctx context.Context, c api.Backend, _ []string) ([]api.Denial, error) {
+		return c.DeniedSources(ctx)
+	})
 }

@@ -4,6 +4,7 @@
 package drop
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -19,27 +20,19 @@ func New(a *app.App) *cobra.Command {
 }
 
 func newList(a *app.App) *cobra.Command {
-	var o output.Options
-	cmd := &cobra.Command{
+	return app.Asks(a, &cobra.Command{
 		Use: "ls [flags]", Aliases: []string{"list"},
 		Short:   "List the drop counters that are not zero",
 		Long:    "List the drop counters that are not zero, by hook and reason.\n\n" + output.Help,
 		Example: "  vethway drop ls\n  vethway drop ls -o json",
 		Args:    cobra.NoArgs,
-		RunE: a.Run(func(cmd *cobra.Command, c api.Backend, _ []string) error {
-			list, err := c.Drops(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return output.Print(a.Streams, o, "DropList", list, nil, func(list []api.Drop) *output.Table {
-				t := output.NewTable("HOOK", "REASON", "PACKETS", "BYTES")
-				for _, d := range list {
-					t.Row(d.Hook, d.Reason, fmt.Sprint(d.Packets), fmt.Sprint(d.Bytes))
-				}
-				return t
-			})
-		}),
+	}, "DropList", table, func(ctx context.Context, c api.Backend, _ []string) ([]api.Drop, error) { return c.Drops(ctx) })
+}
+
+func table(list []api.Drop) *output.Table {
+	t := output.NewTable("HOOK", "REASON", "PACKETS", "BYTES")
+	for _, d := range list {
+		t.Row(d.Hook, d.Reason, fmt.Sprint(d.Packets), fmt.Sprint(d.Bytes))
 	}
-	o.AddFlags(cmd, false)
-	return cmd
+	return t
 }

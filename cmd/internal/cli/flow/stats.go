@@ -3,6 +3,7 @@
 package flow
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -13,8 +14,7 @@ import (
 )
 
 func newStats(a *app.App) *cobra.Command {
-	var o output.Options
-	cmd := &cobra.Command{
+	return app.Asks(a, &cobra.Command{
 		Use:   "stats [flags]",
 		Short: "Show how much of limits, source ports and tables is used up",
 		Long: `Show how much is used up, and of how much: flows that each container has begun on each network, of its limit; source
@@ -30,16 +30,10 @@ TCP may use one port for several destinations at a time. Ports of UDP and ping a
 		Example: `  vethway flow stats
   vethway flow stats -o json`,
 		Args: cobra.NoArgs,
-		RunE: a.Run(func(cmd *cobra.Command, c api.Backend, _ []string) error {
-			s, err := c.FlowStats(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return output.Print(a.Streams, o, "FlowStats", []api.FlowStats{s}, nil, statsTable)
-		}),
-	}
-	o.AddFlags(cmd, false)
-	return cmd
+	}, "FlowStats", statsTable, func(ctx context.Context, c api.Backend, _ []string) ([]api.FlowStats, error) {
+		s, err := c.FlowStats(ctx)
+		return []api.FlowStats{s}, err
+	})
 }
 
 func statsTable(list []api.FlowStats) *output.Table {

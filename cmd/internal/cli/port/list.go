@@ -3,6 +3,7 @@
 package port
 
 import (
+	"context"
 	"net/netip"
 	"strconv"
 
@@ -14,44 +15,34 @@ import (
 )
 
 func newList(a *app.App) *cobra.Command {
-	var o output.Options
-	cmd := &cobra.Command{
+	return app.Asks(a, &cobra.Command{
 		Use: "ls [flags] [CONTAINER]", Aliases: []string{"list"},
 		Short: "List published ports",
 		Long:  "List published ports, of one container or of all.\n\n" + output.Help,
 		Example: `  vethway port ls
   vethway port ls c1 -o json`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: app.CompleteInTurn(false, a.CompleteContainers()),
-		RunE: a.Run(func(cmd *cobra.Command, c api.Backend, args []string) error {
-			var filter api.PortFilter
-			if len(args) == 1 {
-				filter.Container = args[0]
-			}
-			list, err := c.Ports(cmd.Context(), filter)
-			if err != nil {
-				return err
-			}
-			return show(a, o, list)
-		}),
-	}
-	o.AddFlags(cmd, false)
-	return cmd
+	}, "PortList", table, func(ctx context.Context, c api.Backend, args []string) ([]api.Port, error) {
+		var filter api.PortFilter
+		if len(args) == 1 {
+			filter.Container = args[0]
+		}
+		return c.Ports(ctx, filter)
+	})
 }
 
-func show(a *app.App, o output.Options, list []api.Port) error {
-	return output.Print(a.Streams, o, "PortList", list, nil, func(list []api.Port) *output.Table {
-		t := output.NewTable("HOST", "PROTO", "CONTAINER", "PORT", "NETWORK", "TARGET")
-		for _, p := range list {
-			target := ""
-			if p.Target.IsValid() {
-				target = p.Target.String() + upTo(p.ContainerPortEnd)
-			}
-			host := netip.AddrPortFrom(p.HostIP, p.HostPort).String() + upTo(p.HostPortEnd)
-			port := strconv.Itoa(int(p.ContainerPort)) + upTo(p.ContainerPortEnd)
-			t.Row(host, p.Protocol, p.Container, port, p.Network, target)
+func table(list []api.Port) *output.Table {
+	t := output.NewTable("HOST", "PROTO", "CONTAINER", "PORT", "NETWORK", "TARGET")
+	for _, p := range list {
+		target := ""
+		if p.Target.IsValid() {
+			target = p.Target.String() + upTo(p.ContainerPortEnd)
 		}
-		return t
-	})
+		host := netip.AddrPortFrom(p.HostIP, p.HostPort).String() + upTo(p.HostPortEnd)
+		port := strconv.Itoa(int(p.ContainerPort)) + upTo(p.ContainerPortEnd)
+		t.Row(host, p.Protocol, p.Container, port, p.Network, target)
+	}
+	return t
 }
 
 // upTo is the end of a range, where there is one.

@@ -4,6 +4,7 @@
 package status
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -18,23 +19,16 @@ import (
 
 // New returns the command.
 func New(a *app.App) *cobra.Command {
-	var o output.Options
-	cmd := &cobra.Command{
+	return app.Asks(a, &cobra.Command{
 		Use:     "status [flags]",
 		Short:   "Say how the daemon is",
 		Long:    "Say how the daemon is: what it runs on, what it carries, and what it could not put right.\n\n" + output.Help,
 		Example: "  vethway status\n  vethway status -o json",
 		Args:    cobra.NoArgs,
-		RunE: a.Run(func(cmd *cobra.Command, c api.Backend, _ []string) error {
-			s, err := c.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return output.Print(a.Streams, o, "Status", []api.Status{s}, nil, table)
-		}),
-	}
-	o.AddFlags(cmd, false)
-	return cmd
+	}, "Status", table, func(ctx context.Context, c api.Backend, _ []string) ([]api.Status, error) {
+		s, err := c.Status(ctx)
+		return []api.Status{s}, err
+	})
 }
 
 func table(list []api.Status) *output.Table {
