@@ -48,6 +48,34 @@ func (l lab) keepsPort(a family) {
 	}
 }
 
+// When a container goes in the middle of a conversation, nobody else gets its external port for a while.
+func TestPortsOfTheGone(t *testing.T) {
+	behaviour.NeedRoot(t)
+	t.Parallel()
+	l := newLab(t)
+	l.families("N16", func(l lab, a family) {
+		const wanted = 20007
+		name := "gone-" + a.name
+		ns := l.attach(name, "one", api.EndpointConfig{})
+		streams := map[string]*netlab.Stream{}
+		for _, network := range protocols() {
+			s := (&held{l: l}).add(ns, network, port(a.remote, remotePort), netip.AddrPortFrom(netip.Addr{}, wanted))
+			if peer := s.Seen().Peer; peer != port(a.host, wanted) {
+				l.Errorf("%s: R sees %s, want port %d to be kept", network, peer, wanted)
+			}
+			streams[network] = s
+		}
+		l.must(l.api.DetachContainer(l.Context(), name))
+		for network, s := range streams {
+			l.cut(network, s)
+			seen := l.ask(l.at("c2"), network, port(a.remote, remotePort), netlab.WhoAmIOptions{Source: port(a.c2, wanted)})
+			if seen.Peer.Addr() != a.host || seen.Peer.Port() == wanted {
+				l.Errorf("%s: R takes c2 for who is gone: %s", network, seen.Peer)
+			}
+		}
+	})
+}
+
 func (l lab) traceroute(a family) {
 	l.Helper()
 	for _, how := range []string{"", "-I", "-T -p 9000"} {
