@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 
 	"github.com/vethway/vethway/control/api"
@@ -19,6 +20,8 @@ type VethwayConfig struct {
 	Program string
 	// Flags are more flags for the daemon, such as --attach=clsact.
 	Flags []string
+	// Options are given to every network, over those of the spec.
+	Options map[string]string
 }
 
 // Vethway is vethway itself: a real vethwayd in the host's namespace.
@@ -76,7 +79,12 @@ func (t *Vethway) setUp(ctx context.Context, topo *netlab.Topology, spec Spec) e
 
 func (t *Vethway) createNetwork(ctx context.Context, n Network) error {
 	has4, has6 := n.Subnet4.IsValid(), n.Subnet6.IsValid()
-	req := api.NetworkCreate{Name: n.Name, EnableIPv4: &has4, EnableIPv6: &has6, Options: n.Options}
+	options := maps.Clone(n.Options)
+	if options == nil {
+		options = make(map[string]string)
+	}
+	maps.Copy(options, t.cfg.Options)
+	req := api.NetworkCreate{Name: n.Name, EnableIPv4: &has4, EnableIPv6: &has6, Options: options}
 	if has4 {
 		req.IPAM.Config = append(req.IPAM.Config, api.IPAMConfig{Subnet: n.Subnet4, Gateway: n.Gateway4})
 	}

@@ -30,7 +30,7 @@ func essential() []block {
 	return []block{
 		{target.Published, "stream-in stream-out rr crr udp udp-new limit", rivals.IPv4, 1},
 		{target.Masquerade, "stream-in stream-out crr udp", rivals.IPv4, 1},
-		{target.ContainerToContainer, "stream-in rr crr udp", rivals.IPv4, 1},
+		{target.ContainerToContainer, "stream-in rr crr udp stream-in-poll rr-poll", rivals.IPv4, 1},
 		{target.Host, "stream-in rr crr", rivals.IPv4, 1},
 		{target.Published, "stream-in rr crr udp stream-in-4", rivals.IPv4, 2},
 	}
@@ -41,8 +41,8 @@ func usual() []block {
 	return []block{
 		{target.Published, "stream-in stream-out rr crr udp udp-new limit", rivals.IPv4, 1},
 		{target.Masquerade, "stream-in stream-out rr crr udp udp-new", rivals.IPv4, 1},
-		{target.ContainerToContainer, "stream-in rr crr udp udp-new limit", rivals.IPv4, 1},
-		{target.Host, "stream-in rr crr", rivals.IPv4, 1},
+		{target.ContainerToContainer, "stream-in rr crr udp udp-new limit stream-in-poll rr-poll", rivals.IPv4, 1},
+		{target.Host, "stream-in rr crr rr-poll", rivals.IPv4, 1},
 		{target.Loopback, "stream-in rr crr", rivals.IPv4, 1},
 		{target.Hairpin, "stream-in rr crr udp", rivals.IPv4, 1},
 		{target.Published, "stream-in rr crr udp limit", rivals.IPv6, 1},
@@ -89,8 +89,11 @@ func cells(blocks []block, cpus int) ([]run.Cell, error) {
 }
 
 // Targets that take part in few cells of presets. docker-proxy is measured where Docker's users meet it: on the way from the
-// host itself and back to it. BIG TCP makes no difference but to streams.
-const dockerProxy = "docker-proxy"
+// host itself and back to it. BIG TCP makes no difference but to streams, and splicing none but to sockets that do not block.
+const (
+	dockerProxy = "docker-proxy"
+	spliced     = "vethway-spliced"
+)
 
 func big() []string {
 	return []string{"vethway-bigtcp", "iptables-bigtcp", "redirect-bigtcp", "direct-bigtcp"}
@@ -98,12 +101,15 @@ func big() []string {
 
 func without(c run.Cell) []string {
 	var absent []string
-	if c.Scenario != target.Host && c.Scenario != target.Loopback && c.Scenario != target.Hairpin {
+	if !c.Scenario.Local() && c.Scenario != target.Hairpin || c.Workload.Polls {
 		absent = append(absent, dockerProxy)
+	}
+	if !c.Workload.Polls {
+		absent = append(absent, spliced)
 	}
 	streams, _ := c.Workload.Streams()
 	remote := c.Scenario == target.Published || c.Scenario == target.ContainerToContainer
-	if streams != 1 || !remote || c.Family != rivals.IPv4 || c.CPUs != 1 {
+	if streams != 1 || !remote || c.Family != rivals.IPv4 || c.CPUs != 1 || c.Workload.Polls {
 		absent = append(absent, big()...)
 	}
 	return absent
@@ -111,9 +117,8 @@ func without(c run.Cell) []string {
 
 // presetTargets are those that are not extra, and these.
 func presetTargets() []target.Maker {
-	return slices.DeleteFunc(target.All(), func(m target.Maker) bool {
-		return m.Extra && !slices.Contains(append(big(), dockerProxy), m.Name)
-	})
+	some := append(big(), dockerProxy, spliced)
+	return slices.DeleteFunc(target.All(), func(m target.Maker) bool { return m.Extra && !slices.Contains(some, m.Name) })
 }
 
 // preset fills in what --quick and --full stand for; a flag given by hand wins.

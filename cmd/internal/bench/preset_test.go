@@ -87,15 +87,20 @@ func TestWhatIsNamedIsMeasured(t *testing.T) {
 	}
 }
 
-// BIG TCP and docker-proxy take part where they say something, and nowhere else.
+// BIG TCP, docker-proxy and splicing take part where they say something, and nowhere else.
 func TestWithout(t *testing.T) {
 	for _, c := range plan(t).Cells {
 		proxied := !slices.Contains(c.Without, dockerProxy)
-		if local := c.Scenario == "host" || c.Scenario == "loopback" || c.Scenario == "hairpin"; proxied != local {
+		if local := c.Scenario == "host" || c.Scenario == "loopback" || c.Scenario == "hairpin"; proxied != (local && !c.Workload.Polls) {
 			t.Errorf("%s: docker-proxy %v", c, proxied)
 		}
-		if takesPart := !slices.Contains(c.Without, big()[0]); takesPart && c.Workload.Name != "stream-in" && c.Workload.Name != "stream-out" {
-			t.Errorf("%s with BIG TCP", c)
+		if spliced := !slices.Contains(c.Without, spliced); spliced != c.Workload.Polls {
+			t.Errorf("%s: spliced %v", c, spliced)
+		}
+		for _, name := range big() {
+			if !slices.Contains(c.Without, name) && c.Workload.Name != "stream-in" && c.Workload.Name != "stream-out" {
+				t.Errorf("%s with %s", c, name)
+			}
 		}
 	}
 }

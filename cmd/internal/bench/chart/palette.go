@@ -28,6 +28,7 @@ func inks() []ink {
 		{"redirect", "#4b4fa8", "#a9aef5", "bowtie", false},
 		{"docker-proxy", "#c24a00", "#ff7f3f", "cross", false},
 		{"vethway-bigtcp", "#1d7aac", "#8fd3f7", "circle", true},
+		{"vethway-spliced", "#005a8c", "#7cc8f0", "hexagon", false},
 		{"iptables-bigtcp", "#6e7781", "#c9d1d9", "square", true},
 		{"nftables-linear", "#8f5a00", "#ffc658", "diamond", true},
 		{"routing-bigtcp", "#1f7f63", "#7fe3c5", "up", true},
@@ -73,6 +74,8 @@ func (c *canvas) mark(target string, x, y float64) {
 		path(fill, "m0 %.1fl%.1f %.1fh%.1fz", r+.5, r+.5, -2*r, -2*r-1)
 	case "bowtie":
 		path(fill, "m%.1f %.1fl%.1f %.1fv%.1fl%.1f %.1fz", -r-.5, -r, 2*r+1, 2*r, -2*r, -2*r-1, 2*r)
+	case "hexagon":
+		path(fill, "m%.1f 0l%.1f %.1fh%.1fl%.1f %.1fl%.1f %.1fh%.1fz", -r-1.5, r/2+.5, -r+.5, r+1, r/2+.5, r-.5, -r/2-.5, r-.5, -r-1)
 	case "cross":
 		path("stroke", "m%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f", -r, -r, 2*r, 2*r, -2*r, -2*r, 2*r)
 	case "plus":

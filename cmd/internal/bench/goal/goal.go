@@ -31,6 +31,8 @@ type line struct {
 	figure figure
 	want   float64
 	atMost bool
+	// rounds is how many it takes to say something.
+	rounds int
 	// note is what a reader has to know of a figure that misses it.
 	note string
 }
@@ -71,6 +73,9 @@ func (l line) judge(results []report.Result) report.Goal {
 		return g
 	}
 	g.Own, g.Unit = ours.Median, ours.Unit
+	if n := len(values(ours)); l.rounds > n {
+		l.addNote(&g, fmt.Sprintf("%d rounds where %d are wanted", n, l.rounds))
+	}
 	switch {
 	case l.rival != "":
 		l.against(&g, ours, results)
@@ -152,7 +157,7 @@ func (l line) against(g *report.Goal, ours report.Result, results []report.Resul
 	}
 	g.Theirs = theirs.Median
 	if byTime {
-		g.Note = "by CPU time, of which others took a part"
+		l.addNote(g, "by CPU time, of which others took a part")
 	}
 	g.Value, g.Low, g.High = spread.Median, spread.Low, spread.High
 }

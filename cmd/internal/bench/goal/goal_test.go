@@ -91,3 +91,17 @@ func TestLinesNameWhatThereIs(t *testing.T) {
 		}
 	}
 }
+
+// What a user sees swings widely: a goal of it says when too few rounds judge it.
+func TestFewRoundsAreNoted(t *testing.T) {
+	l := unpinned()[2]
+	for rounds, want := range map[int]string{5: "5 rounds where 11 are wanted", 11: ""} {
+		list := measured(map[string]float64{"vethway": 1.5, "iptables": 1})
+		for i := range list {
+			list[i].CPUs, list[i].Samples = 2, slices.Repeat([]report.Sample{{Value: 1}}, rounds)
+		}
+		if g := l.judge(list); g.State != report.Met || g.Note != want {
+			t.Errorf("%d rounds: %s, %q, want %q", rounds, g.State, g.Note, want)
+		}
+	}
+}

@@ -89,3 +89,13 @@ func TestLimitOfPrograms(t *testing.T) {
 		t.Errorf("%s, redirect %+v", g.State, g.Redirect)
 	}
 }
+
+// What never becomes a packet is bound by nothing that moves packets.
+func TestSplicedHasNoLimitOfPackets(t *testing.T) {
+	l := spliced()[0]
+	l.cell.scenario, l.cell.workload = "published", "rr"
+	g := l.judge(measured(map[string]float64{"vethway-spliced": 2, "iptables": 1, "redirect": 1.5, "direct": 1.6}))
+	if g.State != report.Missed || g.Redirect != nil || g.Direct == nil || g.Direct.Value != 1.6 {
+		t.Errorf("%s, redirect %+v, direct %+v", g.State, g.Redirect, g.Direct)
+	}
+}

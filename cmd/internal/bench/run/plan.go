@@ -44,6 +44,13 @@ func (c Cell) String() string {
 	return fmt.Sprintf("%s %s %s on %s", c.Scenario, c.Workload.Name, c.Family, cpuWords(c.CPUs))
 }
 
+// splices says whether a connection can be spliced: a container of the host sends data to another or to the host, and nobody blocks.
+func (c Cell) splices() bool {
+	streams, out := c.Workload.Streams()
+	answered := streams == 0 || out
+	return c.Workload.Polls && (c.Scenario == target.ContainerToContainer || answered && c.Scenario.Local())
+}
+
 func cpuWords(n int) string {
 	if n == 1 {
 		return "1 CPU"

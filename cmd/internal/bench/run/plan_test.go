@@ -113,3 +113,22 @@ func span(n int) []int {
 	}
 	return all
 }
+
+// Data has to come from a container: a stream that a process of the host sends is not spliced.
+func TestSplices(t *testing.T) {
+	for want, cells := range map[bool][]string{
+		true:  {"c2c rr-poll", "c2c stream-in-poll", "host rr-poll", "loopback rr-poll"},
+		false: {"c2c rr", "host stream-in-poll", "published rr-poll", "masquerade rr-poll", "hairpin rr-poll"},
+	} {
+		for _, cell := range cells {
+			scenario, name, _ := strings.Cut(cell, " ")
+			w, err := workload.Choose([]string{name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := (Cell{Scenario: target.Scenario(scenario), Workload: w[0]}); c.splices() != want {
+				t.Errorf("%s: %v, want %v", cell, !want, want)
+			}
+		}
+	}
+}

@@ -28,8 +28,10 @@ type turn struct {
 	rig   *frames.Rig // of generated workloads
 	// helped is set where a process forwards: what the traffic generator was billed is not all then.
 	helped bool
-	before rivals.Counters
-	result report.Result
+	// splices is set where data is to go from socket to socket.
+	splices bool
+	before  rivals.Counters
+	result  report.Result
 }
 
 func (r *runner) turns(ctx context.Context, c Cell, sites []built) (_ []*turn, err error) {
@@ -60,6 +62,7 @@ func (r *runner) turns(ctx context.Context, c Cell, sites []built) (_ []*turn, e
 		}
 		t := &turn{
 			site: site, peer: path.Peer, order: c.Workload.Order(c.Scenario), helped: maker.UserSpace(c.Scenario),
+			splices: maker.Splices && c.splices(),
 		}
 		t.order.CPUs = cpus
 		t.order.ClientNS, t.order.ServerNS = path.Client.Path(), path.Server.Path()
@@ -119,6 +122,9 @@ func (r *runner) take(ctx context.Context, c Cell, t *turn) (report.Sample, erro
 	}
 	if t.peer.IsValid() && reply.Peer.Addr() != t.peer {
 		return report.Sample{}, fmt.Errorf("the server saw %s where %s was due: the traffic took another path", reply.Peer.Addr(), t.peer)
+	}
+	if t.splices != (reply.Spliced > 0) {
+		return report.Sample{}, fmt.Errorf("%.0f %% of the bytes were spliced: the traffic took another path", 100*reply.Spliced)
 	}
 	if t.helped {
 		reply.Own = 0

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/vethway/vethway/control/api"
 	"github.com/vethway/vethway/test/netlab"
 	"github.com/vethway/vethway/test/rivals"
 )
@@ -70,6 +71,11 @@ func bigTCP(make func(Options) (rivals.Target, error)) func(Options) (rivals.Tar
 }
 
 func vethway(Options) (rivals.Target, error) { return rivals.NewVethway(rivals.VethwayConfig{}) }
+
+// spliced is vethway with networks that ask for it.
+func spliced(Options) (rivals.Target, error) {
+	return rivals.NewVethway(rivals.VethwayConfig{Options: map[string]string{api.OptionSplice: "true"}})
+}
 
 func routing(Options) (rivals.Target, error) { return rivals.NewRouting(), nil }
 

@@ -81,6 +81,9 @@ func (s Scenario) way() rivals.Way {
 	return rivals.Way(s.place())
 }
 
+// Local says whether a process of the host is one end.
+func (s Scenario) Local() bool { return s == Host || s == Loopback }
+
 // About says in a line what the scenario is.
 func (s Scenario) About() string {
 	switch s {
@@ -181,6 +184,8 @@ type Maker struct {
 	Proxied bool
 	// Programs says that the target is made of BPF programs, which can be timed by themselves.
 	Programs bool
+	// Splices says that TCP goes from socket to socket within the host, where neither of them blocks.
+	Splices bool
 	// Make builds the site. A site that it could not finish it has taken down. It returns ErrUnavailable for what
 	// cannot be had here.
 	Make func(ctx context.Context, o Options) (Site, error)
@@ -233,6 +238,11 @@ func All() []Maker {
 		{
 			Name: "direct", About: "one veth pair with no host in between: the machine's limit",
 			Make: rival("direct", routes, direct),
+		},
+		{
+			Name: "vethway-spliced", About: "vethway, and networks whose option splices TCP: within the host, with sockets that do not block",
+			Extra: true, Splices: true,
+			Make: rival("vethway-spliced", translates, spliced),
 		},
 		{
 			Name: "vethway-bigtcp", About: "vethway, where the uplink takes packets of 192 KiB (IPv4)", Extra: true,

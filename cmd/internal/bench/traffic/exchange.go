@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 
 // ask sends a byte and waits for one, again and again over one connection.
 func (s *sample) ask(to *endpoint, m *meter) error {
-	conn, err := dial(to, sockStream)
+	conn, err := s.dial(to)
 	if err != nil {
 		return err
 	}
@@ -16,16 +16,18 @@ func (s *sample) ask(to *endpoint, m *meter) error {
 	}
 	m.begin()
 	var data [1]byte
+	var read uint64
 	for before := m.now(); ; {
 		if err := exchange(conn, data[:]); err != nil {
 			return err
 		}
+		read++
 		now := m.now()
 		if m.counting {
 			m.latency.Record(now - before)
 		}
 		if m.addAt(1, now) {
-			return nil
+			return conn.account(m, read)
 		}
 		before = now
 	}
@@ -53,7 +55,7 @@ func (s *sample) answer(listener socket, _ *meter) error {
 	}
 }
 
-func exchange(conn socket, data []byte) error {
+func exchange(conn connection, data []byte) error {
 	if _, err := conn.send(data); err != nil {
 		return describe("send", err)
 	}
@@ -88,12 +90,12 @@ func (s *sample) askOnce(to *endpoint, m *meter) error {
 }
 
 func (s *sample) connectAndAsk(to *endpoint, abort *unix.Linger) error {
-	conn, err := dial(to, sockStream)
+	conn, err := s.dial(to)
 	if err != nil {
 		return err
 	}
 	defer conn.close()
-	if err := setOption(conn, unix.SOL_SOCKET, unix.SO_LINGER, abort); err != nil {
+	if err := setOption(conn.socket, unix.SOL_SOCKET, unix.SO_LINGER, abort); err != nil {
 		return describe("set SO_LINGER", err)
 	}
 	var data [1]byte
@@ -122,6 +124,6 @@ func (s *sample) answerOnce(listener socket, _ *meter) error {
 			_, _ = conn.send(data[:])
 		}
 		conn.close()
-		conn, err = listener.accept()
+		conn, err = s.accept(listener)
 	}
 }

@@ -29,6 +29,8 @@ type meter struct {
 	start, end time.Duration
 	busy, own  float64
 	latency    *stats.Histogram
+	// read is all that came over the connection, in bytes, the warm-up included; spliced is what of it never was a packet.
+	read, spliced uint64
 }
 
 func newMeter(order Order, flow int) *meter {

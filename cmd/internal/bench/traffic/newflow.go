@@ -64,7 +64,7 @@ func exchangeAnew(from, to *endpoint, data []byte) error {
 	if _, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(conn), uintptr(unsafe.Pointer(&to.raw)), to.length); errno != 0 {
 		return fmt.Errorf("connect to %s: %w", to.name, errno)
 	}
-	return exchange(conn, data)
+	return exchange(connection{socket: conn}, data)
 }
 
 // answerAnew sends back every datagram.

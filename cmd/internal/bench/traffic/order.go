@@ -39,6 +39,8 @@ type Order struct {
 	Flows int `json:"flows"`
 	// FromServer turns a stream round: the side that was connected to sends.
 	FromServer bool `json:"from_server,omitempty"`
+	// Polls has TCP sockets wait in poll, and never in send or receive.
+	Polls bool `json:"polls,omitempty"`
 	// Size is the length of a datagram or of a stream's writes in bytes.
 	Size int `json:"size"`
 	// CPUs are the processors that client and server may use, both of them the same.
@@ -68,6 +70,8 @@ type Reply struct {
 	// the generator's threads were billed, which includes the softirqs that ran on top of them.
 	Busy float64 `json:"busy"`
 	Own  float64 `json:"own"`
+	// Spliced is the part of the bytes of TCP that went from socket to socket without a packet.
+	Spliced float64 `json:"spliced,omitempty"`
 	// Peer is the client's address as the server saw it.
 	Peer netip.AddrPort `json:"peer"`
 	// Latency percentiles are of single exchanges or connections.

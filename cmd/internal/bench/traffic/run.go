@@ -118,10 +118,15 @@ func (s *sample) reply() (Reply, error) {
 	first := s.meters[0]
 	reply := Reply{Seconds: first.seconds(), Busy: first.busy, Own: first.own, Peer: s.peer}
 	latency := new(stats.Histogram)
+	var read, spliced uint64
 	for _, m := range s.meters {
 		reply.Rate += m.rate()
 		reply.Count += m.count
 		latency.Merge(m.latency)
+		read, spliced = read+m.read, spliced+m.spliced
+	}
+	if read > 0 {
+		reply.Spliced = float64(spliced) / float64(read)
 	}
 	if reply.Count == 0 {
 		return Reply{}, errors.New("nothing arrived while it was counted")

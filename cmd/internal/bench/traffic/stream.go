@@ -4,7 +4,7 @@ package traffic
 
 // openStream is the side that connects.
 func (s *sample) openStream(to *endpoint, m *meter) error {
-	conn, err := dial(to, sockStream)
+	conn, err := s.dial(to)
 	if err != nil {
 		return err
 	}
@@ -28,25 +28,25 @@ func (s *sample) serveStream(listener socket, m *meter) error {
 	return s.drain(conn, m)
 }
 
-func (s *sample) acceptFirst(listener socket) (socket, error) {
-	conn, err := listener.accept()
+func (s *sample) acceptFirst(listener socket) (connection, error) {
+	c, err := s.accept(listener)
 	if err != nil {
-		return -1, err
+		return connection{}, err
 	}
-	peer, err := conn.peer()
+	peer, err := c.peer()
 	if err == nil {
-		err = conn.verify()
+		err = c.verify()
 	}
 	if err != nil {
-		conn.close()
-		return -1, err
+		c.close()
+		return connection{}, err
 	}
 	s.sawPeer(peer)
-	return conn, nil
+	return c, nil
 }
 
 // pour writes until the receiver has enough and closes, which a sender sees as a reset or a broken pipe.
-func (s *sample) pour(conn socket) error {
+func (s *sample) pour(conn connection) error {
 	data := make([]byte, s.order.Size)
 	for {
 		if _, err := conn.send(data); err != nil {
@@ -55,9 +55,10 @@ func (s *sample) pour(conn socket) error {
 	}
 }
 
-func (s *sample) drain(conn socket, m *meter) error {
+func (s *sample) drain(conn connection, m *meter) error {
 	data := make([]byte, s.order.Size)
 	m.begin()
+	var read uint64
 	for {
 		n, err := conn.receive(data)
 		if err != nil {
@@ -66,8 +67,9 @@ func (s *sample) drain(conn socket, m *meter) error {
 		if n == 0 {
 			return errEarlyEnd
 		}
+		read += uint64(n)
 		if m.add(n) {
-			return nil
+			return conn.account(m, read)
 		}
 	}
 }

@@ -89,6 +89,9 @@ func TestEveryKindOfTraffic(t *testing.T) {
 		{Kind: traffic.RequestResponse, Flows: 2, Size: 1},
 		{Kind: traffic.ConnectRequestClose, Flows: 1, Size: 1},
 		{Kind: traffic.ConnectRequestClose, Flows: 2, Size: 1},
+		{Kind: traffic.Stream, Flows: 1, Size: 128 << 10, Polls: true},
+		{Kind: traffic.RequestResponse, Flows: 1, Size: 1, Polls: true},
+		{Kind: traffic.ConnectRequestClose, Flows: 1, Size: 1, Polls: true},
 		{Kind: traffic.Datagrams, Flows: 1, Size: 64},
 		{Kind: traffic.Datagrams, Flows: 2, Size: 64},
 		{Kind: traffic.NewFlows, Flows: 1, Size: 1},
@@ -96,7 +99,7 @@ func TestEveryKindOfTraffic(t *testing.T) {
 	} {
 		for family, addrs := range map[int][2]string{4: {"192.0.2.1", "192.0.2.2"}, 6: {"2001:db8::1", "2001:db8::2"}} {
 			for _, used := range [][]int{cpus[len(cpus)-1:], cpus} {
-				name := fmt.Sprintf("%s/%d/reverse=%v/ipv%d/cpus=%d", order.Kind, order.Flows, order.FromServer, family, len(used))
+				name := fmt.Sprintf("%s/%d/reverse=%v/polls=%v/ipv%d/cpus=%d", order.Kind, order.Flows, order.FromServer, order.Polls, family, len(used))
 				t.Run(name, func(t *testing.T) {
 					o := order
 					o.ClientNS, o.ServerNS, o.CPUs = client.Path(), server.Path(), used
@@ -108,7 +111,7 @@ func TestEveryKindOfTraffic(t *testing.T) {
 						t.Fatal(err)
 					}
 					t.Logf("%+v", reply)
-					if reply.Rate <= 0 || reply.Seconds < 0.045 || reply.Own <= 0 {
+					if reply.Rate <= 0 || reply.Seconds < 0.045 || reply.Own <= 0 || reply.Spliced != 0 {
 						t.Errorf("an implausible sample: %+v", reply)
 					}
 					if got := reply.Peer.Addr(); got != netip.MustParseAddr(addrs[0]) {

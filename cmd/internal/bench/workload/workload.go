@@ -33,6 +33,9 @@ type Workload struct {
 	// Fresh workloads make new flows: what the target remembers of old ones has to be forgotten before.
 	Fresh bool
 
+	// Polls is set where the sockets never block.
+	Polls bool
+
 	kind      traffic.Kind
 	flows     int
 	outOfHost bool
@@ -54,7 +57,16 @@ func All() []Workload {
 		stream("stream-out-4", 4, true),
 		stream("stream-in-16", 16, false),
 		stream("stream-out-16", 16, true),
+		polling(stream("stream-in", 1, false)),
+		polling(event("rr", "request and response of one byte over an open connection", "transactions/s", traffic.RequestResponse)),
 	}
+}
+
+// polling is the same with sockets as programs have them that run an event loop. Only those are spliced.
+func polling(w Workload) Workload {
+	w.Name, w.About = w.Name+"-poll", w.About+", with sockets that do not block"
+	w.Extra, w.Polls = true, true
+	return w
 }
 
 // limit is what a target forwards when nothing else takes the CPU's time.
@@ -92,7 +104,7 @@ func (w Workload) Fits(s target.Scenario, cpus int) bool {
 	if !w.Generated {
 		return true
 	}
-	return cpus == 1 && s != target.Host && s != target.Loopback
+	return cpus == 1 && !s.Local()
 }
 
 // Streams says how many TCP streams the workload is, and whether they come out of the container; none of other workloads.
@@ -118,7 +130,7 @@ func (w Workload) Order(s target.Scenario) traffic.Order {
 		fromServer = !w.outOfHost
 	}
 	return traffic.Order{
-		Kind: w.kind, Flows: w.flows, Size: size,
+		Kind: w.kind, Flows: w.flows, Size: size, Polls: w.Polls,
 		FromServer: w.kind == traffic.Stream && fromServer,
 	}
 }
