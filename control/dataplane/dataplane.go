@@ -123,6 +123,7 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 		return err
 	}
 	d.policy.Store(policyOf(want))
+	d.published.current = false
 	if err := d.add(p); err != nil {
 		return err
 	}
@@ -136,6 +137,7 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 	if err := d.remove(p); err != nil {
 		return err
 	}
+	d.published.asked, d.published.current = want.Published, true
 	d.reroute(want.Routing)
 	if attachErr != nil {
 		return attachErr

@@ -45,7 +45,6 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 		uplinks:   make(map[uint32]maps.Uplink, len(want.Uplinks)),
 		endpoints: make(map[netip.Addr]maps.Endpoint, len(want.Endpoints)),
 		veths:     make(map[uint32]maps.Veth, len(want.Endpoints)),
-		published: publishedPlan{want: make(map[face][]run), next: make(map[face][]run), write: make(map[face][]run)},
 		slots:     slotPlan{all: newSlotSet(d.slots.taken.len())},
 		hostPorts: make(map[uint32]bool, len(want.HostPorts)),
 		splice:    make(map[uint32]maps.SplicedAddress),
@@ -72,12 +71,7 @@ func (d *Dataplane) plan(want *control.DataplaneState) (*plan, error) {
 		}
 	}
 	p.planShortcuts()
-	for _, port := range want.Published {
-		if err := d.planPublished(p, port); err != nil {
-			return nil, fmt.Errorf("published port %s:%d: %w", port.HostIP, port.HostPort, err)
-		}
-	}
-	if err := d.planRuns(p); err != nil {
+	if err := d.planPublished(p, want.Published); err != nil {
 		return nil, err
 	}
 	for _, port := range want.HostPorts {

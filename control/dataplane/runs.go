@@ -4,6 +4,7 @@ package dataplane
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 )
 
@@ -37,6 +38,31 @@ func appendRun(runs []run, r run) []run {
 		return runs
 	}
 	return append(runs, r)
+}
+
+// without yields the parts of runs that none of the others covers. Both are in the order of ports.
+func without(runs, others []run) iter.Seq[run] {
+	return func(yield func(run) bool) {
+		for _, r := range runs {
+			for at := r.first; at < r.end; {
+				for len(others) > 0 && others[0].end <= at {
+					others = others[1:]
+				}
+				end := r.end
+				if len(others) > 0 {
+					if others[0].first <= at {
+						at = min(others[0].end, r.end)
+						continue
+					}
+					end = min(end, others[0].first)
+				}
+				if !yield(r.part(at, end)) {
+					return
+				}
+				at = end
+			}
+		}
+	}
 }
 
 func byPort(a, b run) int { return cmp.Compare(a.first, b.first) }
