@@ -26,6 +26,8 @@ type Engine struct {
 	state atomic.Pointer[state]
 	// report is what the last reconcile found.
 	report atomic.Pointer[report]
+	// learned counts how often the host's facts became known anew, and learnedPorts how often its ports did.
+	learned, learnedPorts atomic.Uint64
 
 	// turn is held, by having sent on it, by whoever changes anything. What follows belongs to the holder.
 	turn  chan struct{}
@@ -100,7 +102,7 @@ func (e *Engine) acquire(ctx context.Context) error {
 	if e.adopted {
 		return nil
 	}
-	if err := e.reconcile(ctx); !e.adopted {
+	if err := e.reconcile(ctx, e.survey(ctx)); !e.adopted {
 		e.release()
 		return api.Errorf(api.Unavailable, "the host's links could not be read yet: %w", err)
 	}

@@ -45,7 +45,7 @@ func (e *Engine) planNetwork(ctx context.Context, next *state, req api.NetworkCr
 	if err != nil {
 		return nil, err
 	}
-	e.kernel.facts = facts
+	e.learn(facts)
 	n := &network{
 		ID: newID(), Name: req.Name, Created: time.Now().UTC(), MTU: w.mtu, Bridge: w.bridge, Internal: req.Internal,
 		Masquerade: w.masquerade, HostIPv4: w.host4, HostIPv6: w.host6, NAT: w.nat, PacketSize: w.packetSize, Splice: w.splice,

@@ -52,6 +52,7 @@ func (e *Engine) planPorts(ctx context.Context, next *state, c *container, specs
 	if err := e.cfg.Links.HostPorts(ctx, &e.kernel.facts); err != nil {
 		return err
 	}
+	e.learnedPorts.Add(1)
 	facts := e.kernel.facts
 	bindings, err := e.ports.Reserve(ports.Request{
 		Owner: c.Name, Specs: specs, Host: newHostPorts(ctx, e.cfg.Links, facts, e.cfg.NATPorts), Range: portRange(facts),

@@ -6,7 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/vethway/vethway/control/api"
@@ -22,17 +23,19 @@ type report struct {
 // Reconcile compares the host with the desired state and puts right what differs. What it could not put right is
 // joined in its error, and shown by Status.
 func (e *Engine) Reconcile(ctx context.Context) error {
+	seen := e.survey(ctx)
 	select {
 	case e.turn <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	defer e.release()
-	return e.reconcile(ctx)
+	return e.reconcile(ctx, seen)
 }
 
-func (e *Engine) reconcile(ctx context.Context) error {
-	facts, err := e.cfg.Links.Host(ctx)
+// reconcile is for the holder of the turn. The first one keeps it until the host is adopted.
+func (e *Engine) reconcile(ctx context.Context, seen survey) error {
+	_, err := e.take(ctx, seen)
 	if err != nil && !e.adopted {
 		// Without knowing the uplinks, a Sync would take the programs off them.
 		return fmt.Errorf("read the host's network: %w", err)
@@ -40,16 +43,13 @@ func (e *Engine) reconcile(ctx context.Context) error {
 	t := &transition{e: e, from: newState(), tolerant: true, gone: map[string]bool{}}
 	if err != nil {
 		t.problems = append(t.problems, problem{"host", err})
-	} else {
-		e.kernel.facts = facts
 	}
-	e.letGoVanished(ctx)
-	t.to = e.state.Load()
-	if err := t.reconcileLinks(ctx); err != nil {
+	reconcile := t.reconcileParts
+	if !e.adopted {
+		reconcile = t.adopt
+	}
+	if err := reconcile(ctx); err != nil {
 		return err
-	}
-	if len(t.gone) > 0 {
-		e.letGo(ctx, t.gone)
 	}
 	if err := t.removeUnnamed(ctx); err != nil {
 		t.problems = append(t.problems, problem{"host", err})
@@ -63,19 +63,21 @@ func (e *Engine) reconcile(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// reconcileLinks is a transition from nothing. From the moment that all links have been looked at, the engine counts as
-// adopted: it knows what it would tell the programs.
-func (t *transition) reconcileLinks(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{t.ensureDetour, t.ensureBridges, t.ensureCutter, t.ensureEndpoints, t.recordInterfaces} {
-		if err := errors.Join(step(ctx), ctx.Err()); err != nil {
-			return err
-		}
+// adopt is a transition from nothing. From the moment that all links have been looked at, the engine counts as adopted: it knows
+// what it would tell the programs.
+func (t *transition) adopt(ctx context.Context) error {
+	t.e.letGoVanished(ctx)
+	t.to = t.e.state.Load()
+	err := t.steps(ctx, t.ensureDetour, t.ensureBridges, t.ensureCutter, t.ensureEndpoints, t.recordInterfaces)
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return err
 	}
 	t.e.adopted = true
-	for _, step := range []func(context.Context) error{t.sync, t.activate, t.setRoutes} {
-		if err := errors.Join(step(ctx), ctx.Err()); err != nil {
-			return err
-		}
+	if err := t.steps(ctx, t.sync, t.activate, t.setRoutes); err != nil {
+		return err
+	}
+	if len(t.gone) > 0 {
+		t.e.letGo(ctx, t.gone)
 	}
 	return nil
 }
@@ -95,15 +97,15 @@ func (t *transition) ensureDetour(ctx context.Context) error {
 
 // refresh tells the packet programs what changed on the host: cheap beside a reconcile, as it looks at no container.
 func (e *Engine) refresh(ctx context.Context) error {
+	seen := e.survey(ctx)
 	if err := e.acquire(ctx); err != nil {
 		return err
 	}
 	defer e.release()
-	facts, err := e.cfg.Links.Host(ctx)
-	if err != nil || reflect.DeepEqual(facts, e.kernel.facts) {
+	changed, err := e.take(ctx, seen)
+	if err != nil || !changed {
 		return err
 	}
-	e.kernel.facts = facts
 	return e.cfg.Dataplane.Sync(ctx, e.dataplaneState(e.state.Load()))
 }
 
@@ -176,18 +178,24 @@ func (e *Engine) settle(ctx context.Context, t *transition) {
 
 // letGoVanished lets go of containers whose namespaces no longer exist, and says whether there were any.
 func (e *Engine) letGoVanished(ctx context.Context) bool {
-	gone := map[string]bool{}
-	for _, c := range e.state.Load().containers {
-		ref, err := e.cfg.Links.OpenNamespace(ctx, c.Namespace.Path)
-		if namespaceGone(err) || err == nil && ref.Cookie != c.Namespace.Cookie {
-			gone[c.ID] = true
-		}
-	}
+	gone := e.vanished(ctx, slices.Collect(maps.Values(e.state.Load().containers)))
 	if len(gone) == 0 {
 		return false
 	}
 	e.letGo(ctx, gone)
 	return true
+}
+
+// vanished are those of the containers whose namespaces no longer exist.
+func (e *Engine) vanished(ctx context.Context, some []*container) map[string]bool {
+	gone := map[string]bool{}
+	for _, c := range some {
+		ref, err := e.cfg.Links.OpenNamespace(ctx, c.Namespace.Path)
+		if namespaceGone(err) || err == nil && ref.Cookie != c.Namespace.Cookie {
+			gone[c.ID] = true
+		}
+	}
+	return gone
 }
 
 // letGo detaches containers without anybody having asked. Their addresses stay theirs as long as nobody else needs them.

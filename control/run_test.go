@@ -187,7 +187,7 @@ func TestWaitingForTheTurnEndsWithTheContext(t *testing.T) {
 		w := newWorld(t)
 		w.reconcile()
 		hold := make(chan struct{})
-		w.slow("Host", hold)
+		w.slow("Owned", hold)
 		go w.engine.Reconcile(context.Background())
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -27,9 +27,10 @@ type transition struct {
 	problems []problem
 	// gone are containers whose namespaces turned out to have vanished.
 	gone map[string]bool
-	// ensured are endpoints that await activation, and synced tells that the programs know of them.
-	ensured []attachment
-	synced  bool
+	// ensured are endpoints that await activation, news tells that some of them are other than they were, and synced that the
+	// programs know of them.
+	ensured      []attachment
+	news, synced bool
 }
 
 // attachment is an endpoint with what it belongs to.
@@ -63,9 +64,11 @@ func (e *Engine) apply(ctx context.Context, from, to *state) error {
 }
 
 func (t *transition) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
-		t.ensureBridges, t.ensureCutter, t.ensureEndpoints, t.recordInterfaces, t.sync, t.activate, t.setRoutes, t.remove,
-	} {
+	return t.steps(ctx, t.ensureBridges, t.ensureCutter, t.ensureEndpoints, t.recordInterfaces, t.sync, t.activate, t.setRoutes, t.remove)
+}
+
+func (t *transition) steps(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -170,6 +173,7 @@ func (t *transition) ensureEndpoint(ctx context.Context, a attachment) error {
 		info, err = t.e.cfg.Links.EnsureEndpoint(ctx, spec)
 	}
 	if err == nil {
+		t.news = t.news || t.e.kernel.ends[a.endpoint.ID] != info
 		t.e.kernel.ends[a.endpoint.ID] = info
 		t.ensured = append(t.ensured, a)
 		return nil
@@ -217,11 +221,12 @@ func (t *transition) recordInterfaces(ctx context.Context) error {
 }
 
 func (t *transition) sync(ctx context.Context) error {
+	t.synced = false
 	if !maps.Equal(t.from.networks, t.to.networks) {
 		// Bridges came or went, and their addresses with them.
 		facts, err := t.e.cfg.Links.Host(ctx)
 		if err == nil {
-			t.e.kernel.facts = facts
+			t.e.learn(facts)
 		} else if err := t.failed("host", err); err != nil {
 			return err
 		}
