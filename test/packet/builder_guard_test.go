@@ -21,6 +21,9 @@ func (b builder) guarded() {
 		for name, port := range map[string]uint16{"closed": 7300, "published": 8080, "below": 22, "host's": map[byte]uint16{tcp: hostPortTCP, udp: hostPortUDP}[proto], "mapped": 5000} {
 			b.post(which+" to a port that is "+name, with(func(p *packet) { p.proto, p.dport = proto, port }))
 		}
+		unpaced := b.before(with(func(p *packet) { p.proto, p.dport, p.sport = proto, 8080, 40500 }))
+		unpaced.how = howClosed
+		b.add("guard "+which+" to a published port, unpaced", unpaced)
 		b.post(which+" from who is denied", with(func(p *packet) { p.proto, p.src = proto, denied }))
 		b.post(which+" fragment", b.fragment(with(func(p *packet) { p.proto, p.payload = proto, make([]byte, 64) }), 0, true))
 		b.post(which+" to a gateway", with(func(p *packet) { p.proto, p.dst = proto, b.gateway("c1") }))

@@ -197,8 +197,8 @@ func (a *arena) ask(post guardPost, how byte, in []byte, ctx skBuff, g glimpse, 
 	if err != nil {
 		return err
 	}
-	if a.Sources.Lookup(source, &dueAfter) == nil != (known || paced) {
-		return fmt.Errorf("the source is known: %t before, %t after", known, !known)
+	if knownAfter := a.Sources.Lookup(source, &dueAfter) == nil; knownAfter != (known || paced) {
+		return fmt.Errorf("the source is known: %t before, %t after", known, knownAfter)
 	}
 	if paced {
 		if r.verdict == post.drop {
