@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/maps"
 )
 
 // isHairpin tells whether a packet between networks belongs to the one port of
@@ -83,5 +84,5 @@ func (w *world) hasStackFlow(frame []byte) bool {
 		k.Sport = binary.NativeEndian.Uint16(l.body[4:])
 	}
 	var v flowValue
-	return w.Flows.Lookup(k, &v) == nil && v.Flags&8 != 0
+	return w.Flows.Lookup(k, &v) == nil && v.Flags&uint8(maps.FlowByStack) != 0
 }

@@ -7,13 +7,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
+	gomaps "maps"
 	"net"
 	"testing"
 
 	"github.com/cilium/ebpf"
 
 	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/maps"
 	"github.com/vethway/vethway/test/behaviour"
 )
 
@@ -119,7 +120,7 @@ func (a *arena) furnish(t testing.TB) error {
 	a.publish(t, published{port: 8080, target: "c1", targetPort: 80})
 	a.publishSCTP(t)
 	two := *a.containers["d1"].network
-	two.flags |= 16 // NETWORK_ANY_REMOTE
+	two.flags |= uint32(maps.NetworkAnyRemote)
 	a.fillNetwork(t, &two)
 	check(t, a.lab.host.SetMAC("tun0", net.HardwareAddr{2, 0, 0, 0, 0, 8}))
 	if err := errors.Join(a.settings(false), a.furnishGuards(t), a.furnishSockets(t)); err != nil {
@@ -147,7 +148,7 @@ func (w *world) families() []family {
 // settings sets the quota, and whether there is a detour for fragments out of
 // order and for what is too big.
 func (a *arena) settings(detour bool) error {
-	s := bpf.VethwaySettingsValue{MaxFlows: arenaQuota, Flags: 1}
+	s := bpf.VethwaySettingsValue{MaxFlows: arenaQuota, Flags: uint32(maps.SettingAnyRemote)}
 	if detour {
 		s.Detour, s.DetourMac = a.uplinks["eth1"].ifindex, detourMAC
 		s.Cutter, s.CutterMac = a.uplinks["eth1"].ifindex, cutterMAC
@@ -248,7 +249,7 @@ func (t *table[K, V]) restore() error {
 }
 
 // touched tells whether anything is not as it should be.
-func (t *table[K, V]) touched() bool { return !maps.Equal(t.now, t.base) }
+func (t *table[K, V]) touched() bool { return !gomaps.Equal(t.now, t.base) }
 
 // more is how many entries there are more than there should be.
 func (t *table[K, V]) more() int { return len(t.now) - len(t.base) }

@@ -32,7 +32,7 @@ func BenchmarkProgram(b *testing.B) {
 	l, err := theLab()
 	check(b, err)
 	for _, six := range []bool{false, true} {
-		name := map[bool]string{false: behaviour.IPv4, true: behaviour.IPv6}[six]
+		name := either(six, behaviour.IPv4, behaviour.IPv6)
 		err := l.host.Do(func() error {
 			f := family{world: newWorld(b, l, knobs{}), name: name, six: six}
 			for _, c := range f.benchmarks(b) {

@@ -2,7 +2,10 @@
 
 package packet
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 const howAll = howDenied | howClosed | howPaced
 
@@ -11,13 +14,9 @@ func (b builder) guarded() {
 	denied := b.parse("203.0.113.77", "2001:db8:bad:1::77")
 	base := b.inbound("eth0", b.remote(), b.host(), 40000, 7300)
 	base.payload = []byte("hello, world")
-	with := func(change func(p *packet)) packet {
-		p := base
-		change(&p)
-		return p
-	}
+	with := base.with
 	for _, proto := range []byte{tcp, udp} {
-		which := map[byte]string{tcp: "tcp", udp: "udp"}[proto]
+		which := protoName(proto)
 		for name, port := range map[string]uint16{"closed": 7300, "published": 8080, "below": 22, "host's": map[byte]uint16{tcp: hostPortTCP, udp: hostPortUDP}[proto], "mapped": 5000} {
 			b.post(which+" to a port that is "+name, with(func(p *packet) { p.proto, p.dport = proto, port }))
 		}
@@ -42,14 +41,14 @@ func (b builder) guarded() {
 	b.post("ack", with(func(p *packet) { p.flags = ack }))
 	b.post("ping", b.ping(base, 5000))
 	b.post("ping from who is denied", b.ping(with(func(p *packet) { p.src = denied }), 5000))
-	b.post("headers", b.variants(base)[map[bool]string{false: "options", true: "hop-by-hop options"}[b.six]])
+	b.post("headers", b.variants(base)[either(b.six, "options", "hop-by-hop options")])
 	if b.six {
 		router := netip.MustParseAddr("fe80::1")
 		for _, kind := range []byte{133, 134, 135, 136, 137} {
 			nd := neighbourDiscovery(kind, router, netip.MustParseAddr("ff02::1"), b.host().AsSlice())
-			b.post("discovery "+string("34567"[kind-133]), nd)
+			b.post(fmt.Sprintf("discovery %d", kind%10), nd)
 			nd.ttl = 64
-			b.post("forged discovery "+string("34567"[kind-133]), nd)
+			b.post(fmt.Sprintf("forged discovery %d", kind%10), nd)
 		}
 	} else {
 		b.add("guard arp", shot{prog: "guard", how: howARP | howAll, ip: arp(1, remoteMAC, b.remote(), b.host())})
@@ -64,7 +63,7 @@ func (b builder) guardedTunnel() {
 	}
 	for _, proto := range []byte{tcp, udp} {
 		p.proto = proto
-		which := map[byte]string{tcp: "tcp", udp: "udp"}[proto]
+		which := protoName(proto)
 		var all []shot
 		for name, port := range map[string]uint16{"closed": 7300, "published": 8080, "host's": map[byte]uint16{tcp: hostPortTCP, udp: hostPortUDP}[proto]} {
 			p.dport = port

@@ -2,12 +2,15 @@
 
 package packet
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // headers are packets with everything that an IP header may have.
 func (b builder) headers() {
 	for _, proto := range []byte{tcp, udp} {
-		which := map[byte]string{tcp: "tcp", udp: "udp"}[proto]
+		which := protoName(proto)
 		out := b.from("c1", b.remote(), 5000, 443)
 		out.proto, out.flags = proto, ack
 		sent := out
@@ -32,7 +35,7 @@ func (b builder) headers() {
 	for _, flags := range []byte{0, syn, rst, fin | ack, syn | ack, syn | fin, 0xff} {
 		p := b.from("d1", b.remote(), 6100, 80)
 		p.flags = flags
-		name := "out of state, flags " + string("0123456789abcdef"[flags>>4]) + string("0123456789abcdef"[flags&15])
+		name := fmt.Sprintf("out of state, flags %02x", flags)
 		b.add(name, arrives("d1", p))
 		b.add(name+", by the stack", shotOf("to uplink", "d1", p))
 		b.add(name+", in", arrives("", b.flagged(b.inbound("eth0", b.remote(), b.host(), 40001, 8080), flags)))
@@ -47,7 +50,7 @@ func (b builder) headers() {
 // lifetimes are packets that cannot be sent on, and are answered.
 func (b builder) lifetimes() {
 	for _, proto := range []byte{tcp, udp} {
-		which := map[byte]string{tcp: "tcp", udp: "udp"}[proto]
+		which := protoName(proto)
 		for _, c := range b.conversationsOf(proto) {
 			p := c.asked
 			p.ttl = 1
@@ -82,7 +85,7 @@ func (b builder) cut() {
 
 // nothings are errors about what nobody here has sent.
 func (b builder) nothings() {
-	kind := map[bool]byte{false: 3, true: 1}[b.six]
+	kind := either[byte](b.six, 3, 1)
 	for name, about := range map[string]packet{
 		"a neighbour": b.from("c2", b.container("c1"), 5001, 80), "another network": b.from("d1", b.container("c1"), 5001, 80),
 		"the gateway": b.inbound("eth0", b.gateway("c1"), b.container("c1"), 5001, 80), "the outside": b.inbound("eth0", b.remote(), b.container("c1"), 5001, 80),
@@ -149,7 +152,7 @@ func (b builder) fragments() {
 		}
 		b.add("fragments "+side+", by the detour", detour...)
 		for i, s := range pieces[:3] {
-			b.add("fragment "+side+" "+string("123"[i]), s)
+			b.add(fmt.Sprintf("fragment %s %d", side, i+1), s)
 		}
 		tiny := b.fragment(p, 0, true)
 		tiny.payload = nil
@@ -185,7 +188,7 @@ func (b builder) others() {
 	for _, proto := range []byte{4, 41, 47, 50, 51, 253} {
 		q := p
 		q.proto, q.payload = proto, make([]byte, 24)
-		name := "protocol " + string("0123456789"[proto/100]) + string("0123456789"[proto/10%10]) + string("0123456789"[proto%10])
+		name := fmt.Sprintf("protocol %03d", proto)
 		back := b.arriving("eth0", q.answer())
 		back.dst = b.host()
 		b.add(name, arrives("c1", q))
@@ -209,16 +212,16 @@ func (b builder) others() {
 	hosts := packet{src: b.host(), dst: b.remote(), ttl: 64, proto: tcp, sport: 50000, dport: 80, flags: syn}
 	b.add("the host's own", shotOf("to uplink", "", hosts))
 	b.add("the host's ping", shotOf("to uplink", "", b.ping(hosts, 5000)))
-	kind := map[bool]byte{false: 11, true: 3}[b.six]
+	kind := either[byte](b.six, 11, 3)
 	for _, proto := range []byte{tcp, udp} {
-		b.add("the host's error about "+map[byte]string{tcp: "tcp", udp: "udp"}[proto],
+		b.add("the host's error about "+protoName(proto),
 			shotOf("to uplink", "", b.published(proto).delivered.quote(b.host(), kind, 0, 0)))
 	}
 	if b.six {
 		addr := b.container("c1")
 		for _, kind := range []byte{133, 134, 135, 136, 137} {
 			nd := neighbourDiscovery(kind, addr, b.parse("224.0.0.1", "ff02::1"), addr.AsSlice())
-			b.add("neighbour discovery "+string("34567"[kind-133]), arrives("c1", nd))
+			b.add(fmt.Sprintf("neighbour discovery %d", kind%10), arrives("c1", nd))
 		}
 		routing := p
 		routing.headers = []header{{43, []byte{0, 0, 0, 0, 0, 0}}}
@@ -234,11 +237,11 @@ func (b builder) others() {
 func (b builder) tunnels() {
 	remote, host := b.pick(tunnelRemote4, tunnelRemote6), b.hostAddr("tun0")
 	for _, proto := range []byte{tcp, udp, b.icmpProto()} {
-		which := map[byte]string{tcp: "tcp", udp: "udp"}[proto]
+		which := protoName(proto)
 		p := packet{src: remote, dst: host, ttl: 60, proto: proto, sport: 40000, dport: 8080, flags: syn, payload: []byte("hello, world")}
 		out := packet{src: b.container("v1"), dst: remote, ttl: 60, proto: proto, sport: 5000, dport: 80, flags: syn, payload: []byte("hello, world")}
-		if which == "" {
-			which, p, out = "ping", b.ping(p, 5000), b.ping(out, 5000)
+		if proto == b.icmpProto() {
+			p, out = b.ping(p, 5000), b.ping(out, 5000)
 		}
 		if !b.six {
 			p.options, out.options = noOperation, noOperation
@@ -248,7 +251,7 @@ func (b builder) tunnels() {
 		ownHead := func(s shot) shot { s.how = howOwnHead; return s }
 		in, leaves, back := shotOf("from tun", "tun0", p), shotOf("to tun", "v1", out), shotOf("from tun", "tun0", sent.answer())
 		in, leaves, back = ownHead(in), ownHead(leaves), ownHead(back)
-		kind := map[bool]byte{false: 3, true: 1}[b.six]
+		kind := either[byte](b.six, 3, 1)
 		e := sent.quote(remote, kind, 3, 0)
 		e.options = sent.options
 		complaint := ownHead(shotOf("from tun", "tun0", e))

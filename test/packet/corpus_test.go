@@ -164,11 +164,21 @@ func (b builder) add(name string, shots ...shot) {
 	b.all[strings.ToLower(b.name)+" "+name] = shots
 }
 
-func (b builder) conversations(proto byte) {
-	which := map[byte]string{tcp: "tcp", udp: "udp", sctp: "sctp"}[proto]
-	if which == "" {
-		which = "ping"
+// protoName is what a file's name calls a protocol.
+func protoName(proto byte) string {
+	switch proto {
+	case tcp:
+		return "tcp"
+	case udp:
+		return "udp"
+	case sctp:
+		return "sctp"
 	}
+	return "ping"
+}
+
+func (b builder) conversations(proto byte) {
+	which := protoName(proto)
 	for _, c := range b.conversationsOf(proto) {
 		name := which + " " + c.name
 		asked, answer := arrives(c.from, c.asked), arrives(c.to, c.answer)

@@ -15,11 +15,7 @@ func TestDeliverToNeighbour(t *testing.T) {
 	bothWays(t, func(t *testing.T, f family) {
 		base := f.from("c1", f.container("c2"), 5000, 80)
 		base.dstMAC = f.containers["c2"].mac
-		with := func(change func(*packet)) packet {
-			p := base
-			change(&p)
-			return p
-		}
+		with := base.with
 		for _, c := range []struct {
 			name string
 			in   packet
@@ -148,11 +144,7 @@ func TestBridged(t *testing.T) {
 		c := f.containers["c1"]
 		base := f.from("c1", f.parse("239.1.1.1", "ff02::fb"), 5353, 5353)
 		base.proto = udp
-		with := func(change func(*packet)) packet {
-			p := base
-			change(&p)
-			return p
-		}
+		with := base.with
 		for _, m := range []struct {
 			name string
 			in   packet

@@ -48,11 +48,16 @@ func (f family) covers(t *testing.T, ids ...string) {
 	}
 }
 
-func (f family) pick(v4, v6 netip.Addr) netip.Addr {
-	if f.six {
-		return v6
+// either is no, or, if so, yes.
+func either[T any](so bool, no, yes T) T {
+	if so {
+		return yes
 	}
-	return v4
+	return no
+}
+
+func (f family) pick(v4, v6 netip.Addr) netip.Addr {
+	return either(f.six, v4, v6)
 }
 
 func (f family) parse(v4, v6 string) netip.Addr {

@@ -57,6 +57,12 @@ type packet struct {
 	padding      int  // behind the IP packet, as short frames have it
 }
 
+// with is p but for what change does to it.
+func (p packet) with(change func(*packet)) packet {
+	change(&p)
+	return p
+}
+
 func (p packet) v6() bool { return p.src.Is6() }
 
 func (p packet) bytes() []byte {

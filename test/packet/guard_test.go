@@ -10,94 +10,19 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/vethway/vethway/bpf"
 	"github.com/vethway/vethway/maps"
 )
-
-// guardPost is a program that drops before others look: they are to judge alike.
-type guardPost struct {
-	name       string
-	prog       *ebpf.Program
-	hook       hook
-	pass, drop uint32
-	xdp        bool
-}
-
-func (w *world) guardPosts() []guardPost {
-	return []guardPost{
-		{name: "vw_xdp", prog: w.XDP, hook: bpf.VethwayHookHOOK_XDP, pass: 2, drop: 1, xdp: true},
-		{name: "vw_xdp_generic", prog: w.XDPGeneric, hook: bpf.VethwayHookHOOK_XDP, pass: 2, drop: 1, xdp: true},
-		{name: "vw_guard", prog: w.Guard, hook: bpf.VethwayHookHOOK_GUARD, pass: next, drop: drop},
-	}
-}
-
-// guardCase is a packet, and why it is dropped; zero: it is passed.
-type guardCase struct {
-	name   string
-	in     packet
-	raw    []byte
-	reason reason
-}
-
-// watch runs a packet through each of the programs, and compares verdicts and counters.
-func (f family) watch(t *testing.T, post guardPost, c guardCase) {
-	t.Helper()
-	in := c.raw
-	if in == nil {
-		in = c.in.bytes()
-	}
-	opts := ebpf.RunOptions{Data: in, DataOut: make([]byte, len(in)+256), Repeat: 1}
-	if !post.xdp {
-		opts.Context = f.atUplink("eth0")
-	}
-	before := f.drops(t)
-	got, err := post.prog.Run(&opts)
-	check(t, err)
-	verdict, want := post.pass, map[bpf.VethwayCounterKey]uint64{}
-	if c.reason != 0 {
-		verdict, want = post.drop, map[bpf.VethwayCounterKey]uint64{{Hook: post.hook, Reason: c.reason}: 1}
-	}
-	if got != verdict {
-		t.Errorf("%s: %s: verdict %d, want %d", post.name, c.name, got, verdict)
-	}
-	if since := f.dropsSince(t, before); fmt.Sprint(since) != fmt.Sprint(want) {
-		t.Errorf("%s: %s: counted the drops %v, want %v", post.name, c.name, since, want)
-	}
-	if verdict == post.pass && !slices.Equal(opts.DataOut[:len(in)], in) {
-		t.Errorf("%s: %s: the packet was changed", post.name, c.name)
-	}
-}
-
-func (f family) guard(t *testing.T, v bpf.VethwayGuardValue) {
-	t.Helper()
-	check(t, f.Guards.Put(uint32(0), v))
-	t.Cleanup(func() { check(t, f.Guards.Put(uint32(0), bpf.VethwayGuardValue{})) })
-}
-
-func (f family) deny(t testing.TB, p netip.Prefix) {
-	t.Helper()
-	bits := p.Bits()
-	if p.Addr().Is4() {
-		bits += 96
-	}
-	check(t, f.Denied.Put(bpf.VethwayAddressKey{Prefixlen: uint32(bits), Addr: p.Masked().Addr().As16()}, bpf.VethwayDeniedValue{}))
-}
 
 // TestGuardDenied: nothing comes in from a denied prefix, whatever it is; everything from elsewhere does.
 func TestGuardDenied(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
 		evil := f.parse("198.51.100.77", "2001:db8:bad:1::77")
-		f.deny(t, netip.PrefixFrom(evil, f.pickBits(24, 48)))
+		f.deny(t, netip.PrefixFrom(evil, either(f.six, 24, 48)))
 		base := f.inbound("eth0", evil, f.host(), 40000, 8080)
 		good := base
 		good.src = f.remote()
-		with := func(change func(p *packet)) packet {
-			p := base
-			change(&p)
-			return p
-		}
+		with := base.with
 		cases := []guardCase{
 			{name: "SYN", in: base, reason: bpf.VethwayDropReasonDROP_DENIED},
 			{name: "established", in: with(func(p *packet) { p.flags = ack }), reason: bpf.VethwayDropReasonDROP_DENIED},
@@ -145,7 +70,7 @@ func TestGuardDeniedOnTunnel(t *testing.T) {
 // TestGuardMalformed: what is cut off anywhere is passed on, and nothing is read that is not there.
 func TestGuardMalformed(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		f.deny(t, netip.PrefixFrom(f.parse("198.51.100.77", "2001:db8:bad::77"), f.pickBits(32, 128)))
+		f.deny(t, netip.PrefixFrom(f.parse("198.51.100.77", "2001:db8:bad::77"), either(f.six, 32, 128)))
 		f.guard(t, bpf.VethwayGuardValue{Flags: uint32(maps.GuardDenied | maps.GuardClosed), ClosedFirst: 1, ClosedLast: 65535, Interval: 1e9})
 		whole := f.inbound("eth0", f.remote(), f.host(), 40000, 9)
 		whole.payload = nil
@@ -304,13 +229,6 @@ func (f family) udpFlows(t *testing.T) {
 	}
 	in.sport++
 	f.watch(t, f.guardPosts()[0], guardCase{name: "of another", in: in, reason: bpf.VethwayDropReasonDROP_SOURCE_RATE})
-}
-
-func (f family) pickBits(v4, v6 int) int {
-	if f.six {
-		return v6
-	}
-	return v4
 }
 
 // fragmentHeader is that of a later fragment.

@@ -14,11 +14,7 @@ import (
 // variants are packets of one flow whose IP headers differ in all that must be
 // left as it is.
 func (f family) variants(p packet) map[string]packet {
-	with := func(change func(*packet)) packet {
-		q := p
-		change(&q)
-		return q
-	}
+	with := p.with
 	all := map[string]packet{
 		"plain":   p,
 		"DSCP":    with(func(p *packet) { p.tos = 0xb8 }),
@@ -119,7 +115,7 @@ func TestUDPChecksum(t *testing.T) {
 // answered is a packet that has become an ICMP error about itself; info is the
 // error's second word.
 func (f family) answered(in packet, from netip.Addr, kind, code byte, info uint32) *packet {
-	length := map[bool]int{false: 20, true: 40}[f.six] + 8
+	length := either(f.six, 20, 40) + 8
 	if in.proto == tcp {
 		length += 12
 	}
@@ -140,7 +136,7 @@ func TestTTLRunsOut(t *testing.T) {
 		out := f.from("c1", f.remote(), 5000, 80)
 		sent := out
 		sent.src = f.host()
-		exceeded := map[bool]byte{false: 11, true: 3}[f.six]
+		exceeded := either[byte](f.six, 11, 3)
 		last := out
 		last.ttl = 1
 		f.run(t, "no flow yet", step{prog: f.FromContainer, in: last, ctx: f.at("c1"), verdict: next})
@@ -168,7 +164,7 @@ func TestTTLRunsOut(t *testing.T) {
 // up: the stack does it. What will be cut into segments is judged by their size.
 func TestTooBig(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		overhead := map[bool]int{false: 40, true: 60}[f.six]
+		overhead := either(f.six, 40, 60)
 		out := f.from("c1", f.remote(), 5000, 80)
 		sent := out
 		sent.src = f.host()

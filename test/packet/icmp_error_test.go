@@ -64,7 +64,7 @@ type shape struct {
 }
 
 func (f family) quoteShapes(proto byte) map[string]shape {
-	ip := map[bool]int{false: 20, true: 40}[f.six]
+	ip := either(f.six, 20, 40)
 	shapes := map[string]shape{
 		"whole":           {},
 		"eight bytes":     {length: ip + 8},
@@ -163,7 +163,7 @@ func TestICMPErrorOfTheHost(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
 		f.covers(t, "N13", "N21")
 		s := f.publishedSession(t, f.inbound("eth0", f.remote(), f.host(), 40000, 8080), "c1", 80)
-		kind := map[bool]byte{false: 11, true: 3}[f.six]
+		kind := either[byte](f.six, 11, 3)
 		s.delivered.ttl, s.in.ttl = 1, 1
 		e, want := s.delivered.quote(f.host(), kind, 0, 0), s.in.quote(f.host(), kind, 0, 0)
 		f.run(t, "about a flow", step{prog: f.ToUplink, in: e, ctx: f.atUplink("eth0"), verdict: next, out: &want})
@@ -186,7 +186,7 @@ func TestICMPErrorOfTheHost(t *testing.T) {
 func TestICMPErrorAboutNothing(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
 		f.covers(t, "D09")
-		kind := map[bool]byte{false: 3, true: 1}[f.six]
+		kind := either[byte](f.six, 3, 1)
 		hosts := f.from("c1", f.remote(), 5000, 80)
 		hosts.src = f.host()
 		e := f.arriving("eth0", hosts.quote(f.remote(), kind, 0, 0))

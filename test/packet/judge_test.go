@@ -110,7 +110,7 @@ func (w *world) judgeResult(p place, frame []byte, r result) error {
 	}
 	if w.isDetour(r) {
 		// Without a link-layer header there was nothing of it.
-		if from := map[bool]int{false: 6, true: ethLen}[p.bare()]; !bytes.Equal(r.out[from:], frame[from:]) {
+		if from := either(p.bare(), 6, ethLen); !bytes.Equal(r.out[from:], frame[from:]) {
 			return fmt.Errorf("takes the detour as %x", r.out)
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/vethway/vethway/maps"
 	"github.com/vethway/vethway/test/behaviour"
 	"github.com/vethway/vethway/test/netlab"
 )
@@ -84,13 +85,11 @@ type lab struct {
 	world      *world // the shared one
 }
 
-// The values of NETWORK_* in bpf/lib/layout.h.
+// What networks are, as their entry in the map has it.
 const (
-	internal    = 1
-	noICC       = 2
-	masquerade4 = 4
-	masquerade6 = 8
-	masquerade  = masquerade4 | masquerade6
+	internal   = uint32(maps.NetworkInternal)
+	noICC      = uint32(maps.NetworkNoICC)
+	masquerade = uint32(maps.NetworkMasquerade4 | maps.NetworkMasquerade6)
 )
 
 // Addresses of the host that only a route can name as its source.

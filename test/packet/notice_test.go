@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/bpf"
+	"github.com/vethway/vethway/maps"
 )
 
 // The ports of the two connections between c1 and c2. c1 reads from the second one as programs do that wait for nothing else, so that it must
@@ -23,7 +24,7 @@ import (
 const (
 	splicedClient, blockedClient, splicedServer = 5900, 5901, 7900
 
-	spliceRefused  = 1
+	spliceRefused  = uint32(maps.SpliceRefused)
 	spliceTriesMax = 16
 )
 

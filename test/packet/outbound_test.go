@@ -140,7 +140,7 @@ func TestRoutes(t *testing.T) {
 		})
 		// A route over a bridge of ours leads into a container network.
 		f.routed(t, dst, "br-two", f.container("d1"), netip.Addr{}, func() { f.run(t, "by a bridge of ours", s) })
-		sysctl := map[bool]string{false: "net.ipv4.conf.br-one.forwarding", true: "net.ipv6.conf.br-one.forwarding"}[f.six]
+		sysctl := either(f.six, "net.ipv4.conf.br-one.forwarding", "net.ipv6.conf.br-one.forwarding")
 		check(t, f.lab.host.SetSysctl(sysctl, "0"))
 		defer func() { check(t, f.lab.host.SetSysctl(sysctl, "1")) }()
 		s.reason = bpf.VethwayDropReasonDROP_FORWARDING_OFF

@@ -22,7 +22,7 @@ func TestSCTP(t *testing.T) {
 				}
 			}
 			for _, e := range f.errors(c) {
-				for name, s := range map[string]shape{"whole": {}, "eight bytes": {length: map[bool]int{false: 28, true: 48}[f.six]}, "too big": {frame: f.tooBig}} {
+				for name, s := range map[string]shape{"whole": {}, "eight bytes": {length: either(f.six, 28, 48)}, "too big": {frame: f.tooBig}} {
 					f.sendError(t, c.name+", "+e.name+", "+name, e, s)
 				}
 			}

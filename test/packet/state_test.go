@@ -14,19 +14,15 @@ func TestOutOfState(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
 		f.covers(t, "N21")
 		base := f.from("c1", f.remote(), 5000, 80)
-		with := func(change func(*packet)) packet {
-			p := base
-			change(&p)
-			return p
-		}
+		with := base.with
 		fragment := func(offset uint16, more bool) packet {
 			return f.fragment(with(func(p *packet) { p.proto, p.payload = udp, make([]byte, 64) }), offset, more)
 		}
 		answer := f.ping(base, 5)
-		answer.kind = map[bool]byte{false: 0, true: 129}[f.six]
+		answer.kind = either[byte](f.six, 0, 129)
 		answer.sport, answer.dport = 0, 5
 		timestamp := f.ping(base, 0)
-		timestamp.kind = map[bool]byte{false: 13, true: 139}[f.six]
+		timestamp.kind = either[byte](f.six, 13, 139)
 		for _, c := range []struct {
 			name   string
 			in     packet
@@ -42,7 +38,7 @@ func TestOutOfState(t *testing.T) {
 			{"other ICMP", timestamp, bpf.VethwayDropReasonDROP_PROTOCOL},
 			{"AH", with(func(p *packet) { p.proto = 51 }), bpf.VethwayDropReasonDROP_PROTOCOL},
 			{"an unknown protocol", with(func(p *packet) { p.proto = 253 }), bpf.VethwayDropReasonDROP_PROTOCOL},
-			{"ICMP of the other family", with(func(p *packet) { p.proto = map[bool]byte{false: icm6, true: icmp}[f.six] }), bpf.VethwayDropReasonDROP_PROTOCOL},
+			{"ICMP of the other family", with(func(p *packet) { p.proto = either[byte](f.six, icm6, icmp) }), bpf.VethwayDropReasonDROP_PROTOCOL},
 			{"fragment of what nobody has seen the beginning of", fragment(64, false), bpf.VethwayDropReasonDROP_FRAGMENT},
 		} {
 			f.run(t, c.name, step{prog: f.FromContainer, in: c.in, ctx: f.at("c1"), verdict: drop, hook: atContainer, reason: c.reason})
@@ -167,13 +163,13 @@ func TestMalformed(t *testing.T) {
 		f.covers(t, "N21")
 		whole := f.from("c1", f.remote(), 5000, 80)
 		whole.payload = nil
-		ip := map[bool]int{false: 20, true: 40}[f.six]
+		ip := either(f.six, 20, 40)
 		for _, c := range []struct {
 			name  string
 			spoil func(b []byte) []byte
 		}{
 			{"transport header cut off", func(b []byte) []byte { return b[:ethLen+ip+10] }},
-			{"longer than it is", func(b []byte) []byte { b[ethLen+map[bool]int{false: 3, true: 5}[f.six]] += 8; return b }},
+			{"longer than it is", func(b []byte) []byte { b[ethLen+either(f.six, 3, 5)] += 8; return b }},
 			{"TCP header too short", func(b []byte) []byte { b[ethLen+ip+12] = 4 << 4; return b }},
 		} {
 			bad := c.spoil(whole.bytes())

@@ -61,7 +61,7 @@ func (f family) refused(container string, in packet, why reason) step {
 	if in.proto == tcp {
 		length = ip + 20
 	}
-	kind := map[bool]byte{false: 3, true: 1}[f.six]
+	kind := either[byte](f.six, 3, 1)
 	told := in.quote(gateway, kind, code, length)
 	told.srcMAC, told.dstMAC = in.dstMAC, in.srcMAC
 	if !f.six {

@@ -90,7 +90,7 @@ func TestTunnel(t *testing.T) {
 			back := answer
 			back.dst = out.src
 			f.run(t, "masquerade, answer", step{prog: f.FromTun, in: answer, ctx: at, verdict: redirect, out: f.unwrapped("c1", back)})
-			kind := map[bool]byte{false: 3, true: 1}[f.six]
+			kind := either[byte](f.six, 3, 1)
 			e, origin := f.tunnelled(t, sent.quote(remote, kind, 3, 0)), out.quote(remote, kind, 3, 0)
 			origin.options = e.options
 			f.run(t, "masquerade, error", step{prog: f.FromTun, in: e, ctx: at, verdict: redirect, out: f.unwrapped("c1", origin)})
@@ -132,7 +132,7 @@ func TestTunnelDetour(t *testing.T) {
 		defer func() { check(t, f.Settings.Put(uint32(0), bpf.VethwaySettingsValue{})) }()
 		emptyMap(t, f.Fragments)
 		p := packet{src: f.pick(tunnelRemote4, tunnelRemote6), dst: f.hostAddr("tun0"), ttl: 60, id: 9, proto: udp, sport: 40000, dport: 8080, payload: make([]byte, 64)}
-		etherType := map[bool]uint16{false: etherIPv4, true: etherIPv6}[f.six]
+		etherType := either[uint16](f.six, etherIPv4, etherIPv6)
 		for _, c := range []struct {
 			name   string
 			offset uint16
