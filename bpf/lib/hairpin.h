@@ -31,6 +31,12 @@ static __always_inline struct published_value *published_find(const struct packe
 	return bpf_map_lookup_elem(&published, &key);
 }
 
+/* Can a packet be translated to where the port leads? The checksum of SCTP would have to be made anew for another port. */
+static __always_inline bool published_fits(const struct packet *pkt, const struct published_value *port)
+{
+	return pkt->key.proto != IPPROTO_SCTP || port->port == pkt->key.dport;
+}
+
 /* Has the endpoint's container another interface on this network? Perhaps: numbers share bits. */
 static __always_inline bool is_also_on(const struct endpoint_value *endpoint, __u32 network)
 {
@@ -67,6 +73,8 @@ static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt
 
 	if (!target)
 		return -DROP_UNKNOWN_ENDPOINT;
+	if (!published_fits(pkt, port))
+		return -DROP_PROTOCOL;
 	id = target->network;
 	network = bpf_map_lookup_elem(&networks, &id);
 	if (!network)
@@ -74,6 +82,7 @@ static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt
 	draft->flow.n_src = pkt->key.src;
 	flow_draft_set_life(draft, port->slot, port->generation);
 	draft->wanted = pkt->key.sport;
+	draft->bound = pkt->key.proto == IPPROTO_SCTP;
 	flow_draft_use_any(draft);
 	if (target->ifindex == ctx->ifindex || is_also_on(target, veth->network)) {
 		/* A host drops packets from itself, and answers its neighbours directly, past the translation: the container sees its
@@ -83,7 +92,7 @@ static __always_inline int new_hairpin(struct __sk_buff *ctx, struct packet *pkt
 			return -DROP_NO_ADDRESS;
 		draft->flow.flags |= FLOW_NAT_SRC;
 		flow_draft_use_pool(draft);
-		if (!port_in_pool(draft->wanted))
+		if (!draft->bound && !port_in_pool(draft->wanted))
 			draft->wanted = 0;
 	} else if (target->network == veth->network) {
 		/* Its answers go from neighbour to neighbour. */

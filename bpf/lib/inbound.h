@@ -199,8 +199,7 @@ static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const str
 	draft->flow.kind = draft->reply.kind = FLOW_PUBLISHED;
 	draft->flow.n_dst = port->target;
 	draft->flow.n_dport = port->port;
-	/* The checksum of SCTP would have to be made anew. */
-	if (pkt->key.proto == IPPROTO_SCTP && port->port != pkt->key.dport)
+	if (!published_fits(pkt, port))
 		return -DROP_PROTOCOL;
 	flow_draft_set_life(draft, port->slot, port->generation);
 	new_inbound_draft(pkt, target, draft);

@@ -56,6 +56,28 @@ func TestSCTPCollisions(t *testing.T) {
 		in.proto = sctp
 		f.run(t, "published as another port", step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"),
 			verdict: drop, hook: atUplink, reason: bpf.VethwayDropReasonDROP_PROTOCOL})
+		hairpin := f.from("c2", f.host(), 40000, 9900)
+		hairpin.proto = sctp
+		f.run(t, "published as another port, from a container", step{prog: f.FromContainer, in: hairpin, ctx: f.at("c2"),
+			verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_PROTOCOL})
+	})
+}
+
+// A container that asks for its own port keeps the one it asks from, though the pool has not got it.
+func TestSCTPHairpinKeepsThePort(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "D04", "D16")
+		f.publishSCTP(t)
+		in := f.from("c1", f.host(), 50000, sctpPort)
+		in.proto = sctp
+		delivered := in
+		delivered.src, delivered.dst = f.gateway("c1"), f.container("c1")
+		delivered = *f.into("c1", delivered)
+		f.run(t, "in", step{prog: f.FromContainer, in: in, ctx: f.at("c1"), verdict: redirect, out: &delivered, flows: 2})
+		reply := delivered.answer()
+		replied := reply
+		replied.src, replied.dst = f.host(), in.src
+		f.run(t, "answer", step{prog: f.FromContainer, in: reply, ctx: f.at("c1"), verdict: redirect, out: f.into("c1", replied)})
 	})
 }
 
