@@ -165,7 +165,7 @@ static __always_inline int answer_send(struct __sk_buff *ctx, const struct packe
 static __always_inline int answer(struct __sk_buff *ctx)
 {
 	bool from_container = ctx->cb[0] == HOOK_FROM_CONTAINER;
-	__u32 mtu = ctx->cb[3], reason = mtu ? DROP_TOO_BIG : DROP_TTL;
+	__u32 mtu = ctx->cb[3], reason = mtu ? DROP_TOO_BIG : DROP_TTL, len;
 	struct answer says = {};
 	struct packet pkt;
 	struct addr from;
@@ -183,8 +183,9 @@ static __always_inline int answer(struct __sk_buff *ctx)
 	if (pkt.later || pkt.flags & ~PACKET_FRAGMENT || (from_container && !answer_from_gateway(ctx, pkt.v6, &from)) ||
 	    !answer_may())
 		return -reason;
-	drop_count(ctx->len, ctx->cb[0], reason);
+	len = ctx->len;
 	if (answer_build(ctx, &pkt, &from, &says))
-		return -DROP_REWRITE;
+		return -reason;
+	drop_count(len, ctx->cb[0], reason);
 	return answer_send(ctx, &pkt, from_container);
 }

@@ -237,6 +237,8 @@ static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
 			return tail(ctx, CALL_NO_FLOW, HOOK_FROM_CONTAINER, pkt.l3);
 		return from_host && address_is_private(&pkt.key.src) ? -DROP_LEAK : PASS;
 	}
+	if (flow->action == FLOW_HELD)
+		return -DROP_FILTERED;
 	outer = &draft->flow;
 	if (from_host) {
 		ret = icmp_error_rewrite(ctx, &pkt, &q, flow, outer, FLOW_TO_STACK);

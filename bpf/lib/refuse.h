@@ -20,7 +20,7 @@ static __always_inline int refuse(struct __sk_buff *ctx, const struct packet *pk
 	};
 	struct event event = { .key = pkt->key, .reason = -reason, .ifindex = ctx->ifindex, .network = veth->network };
 	struct quota_value *quota = quota_get(veth->slot);
-	__u32 id = veth->network;
+	__u32 id = veth->network, len;
 	struct network_value *network = bpf_map_lookup_elem(&networks, &id);
 	const struct addr *from;
 
@@ -37,8 +37,9 @@ static __always_inline int refuse(struct __sk_buff *ctx, const struct packet *pk
 	if (quota->told >= REFUSALS_TOLD || addr_is_zero(from) || pkt->flags)
 		return reason;
 	quota->told++;
-	drop_count(ctx->len, HOOK_FROM_CONTAINER, -reason);
+	len = ctx->len;
 	if (answer_build(ctx, pkt, from, &says))
-		return -DROP_REWRITE;
+		return reason;
+	drop_count(len, HOOK_FROM_CONTAINER, -reason);
 	return answer_send(ctx, pkt, true);
 }

@@ -128,6 +128,16 @@ func (f family) answered(in packet, from netip.Addr, kind, code byte, info uint3
 	return &e
 }
 
+// withOptions gives a packet options, or an extension header with some.
+func (f family) withOptions(p packet) packet {
+	if f.six {
+		p.headers = []header{{60, []byte{1, 4, 0, 0, 0, 0}}}
+	} else {
+		p.options = []byte{7, 7, 4, 0, 0, 0, 0, 1}
+	}
+	return p
+}
+
 // A packet whose TTL runs out on its way out goes on to the stack, which
 // answers. Where the stack would not know what to quote, the program answers.
 func TestTTLRunsOut(t *testing.T) {
@@ -149,6 +159,11 @@ func TestTTLRunsOut(t *testing.T) {
 			f.run(t, "in", step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"), verdict: redirect,
 				out: f.answered(in, f.host(), exceeded, 0, 0), told: true, hook: atUplink, reason: bpf.VethwayDropReasonDROP_TTL})
 		}
+		// With options the sender has to find out by itself.
+		in := f.withOptions(f.arriving("eth0", sent.answer()))
+		in.ttl = 1
+		f.run(t, "in, with options", step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"), verdict: drop, hook: atUplink,
+			reason: bpf.VethwayDropReasonDROP_TTL})
 		hairpin := f.from("c2", f.host(), 5000, 8080)
 		delivered := hairpin
 		delivered.dst, delivered.dport = f.container("c1"), 80

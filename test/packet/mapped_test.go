@@ -92,6 +92,11 @@ func TestHairpinByMapping(t *testing.T) {
 		first.flows = 2
 		f.run(t, "before the other has sent", first)
 		f.run(t, "again", held)
+		// Nor is a complaint let in about what the other has not sent.
+		unsent := packet{src: f.host(), dst: f.container("d1"), sport: 7001, dport: 7002, proto: udp, ttl: 64}
+		complaint, _ := f.buildError(errorCase{by: "d1", from: unsent.dst, becomes: unsent.dst, quoted: unsent, origin: unsent}, shape{})
+		f.run(t, "a complaint", step{prog: f.FromContainer, in: complaint, ctx: f.at("d1"), verdict: drop,
+			hook: atContainer, reason: bpf.VethwayDropReasonDROP_FILTERED})
 		reply := f.from("c1", f.host(), 7001, 7002)
 		reply.proto = udp
 		arrives := reply
