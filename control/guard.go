@@ -133,14 +133,19 @@ func (e *Engine) AllowSources(ctx context.Context, req api.Deny) ([]api.Denial, 
 		if err := checkDeny(req); err != nil {
 			return err
 		}
-		entries := slices.Clone(next.denied.Entries)
-		for _, p := range unique(req.Prefixes) {
-			at, on := (&denyList{entries}).find(p)
-			if !on {
+		wanted := unique(req.Prefixes)
+		for _, p := range wanted {
+			if _, on := next.denied.find(p); !on {
 				return api.Errorf(api.NotFound, "%s is not on the deny list", p).WithHint("see what there is: vethway deny ls")
 			}
-			gone = append(gone, entries[at])
-			entries = slices.Delete(entries, at, at+1)
+		}
+		var entries []denial
+		for _, d := range next.denied.Entries {
+			if _, named := slices.BinarySearchFunc(wanted, d.Prefix, netip.Prefix.Compare); named {
+				gone = append(gone, d)
+			} else {
+				entries = append(entries, d)
+			}
 		}
 		next.denied = &denyList{entries}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/control/api"
 	"github.com/vethway/vethway/maps"
 	"github.com/vethway/vethway/test/behaviour"
 )
@@ -228,7 +229,7 @@ func TestSyncAfterAnError(t *testing.T) {
 	for id := uint32(2); id < 5000; id++ {
 		s.Networks = append(s.Networks, control.DataplaneNetwork{ID: id, BridgeIndex: int(id) + 100, BridgeMAC: mac(1), MTU: 1500})
 	}
-	if err := f.dp.Sync(t.Context(), s); !errors.Is(err, maps.ErrFull) {
+	if err := f.dp.Sync(t.Context(), s); !errors.Is(err, maps.ErrFull) || api.AsError(err).Code != api.ResourceExhausted {
 		t.Fatalf("too many networks: %v", err)
 	}
 	s = oneNetwork()

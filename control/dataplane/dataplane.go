@@ -5,6 +5,7 @@ package dataplane
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/control/api"
 	"github.com/vethway/vethway/maps"
 )
 
@@ -107,7 +109,11 @@ func (d *Dataplane) Sync(ctx context.Context, want *control.DataplaneState) erro
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("sync the packet programs: %w", err)
 	}
-	if err := d.sync(want); err != nil {
+	err := d.sync(want)
+	if errors.Is(err, maps.ErrFull) || errors.Is(err, errNoSlot) {
+		err = api.Errorf(api.ResourceExhausted, "%w", err).WithHint("see how full the maps are: vethway map ls")
+	}
+	if err != nil {
 		return fmt.Errorf("sync the packet programs: %w", err)
 	}
 	return nil
