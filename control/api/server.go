@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ type HandlerConfig struct {
 type handler struct {
 	backend Backend
 	log     *slog.Logger
+	lists   []string // paths that the API begins at
 }
 
 // endpoint answers one request: with a value and a status, or an error.
@@ -72,7 +74,11 @@ func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 		"GET /v1/status":                      h.status,
 	} {
 		mux.Handle(pattern, h.serve(ep))
+		if path, ok := strings.CutPrefix(pattern, "GET "); ok && strings.Count(path, "/") == 2 {
+			h.lists = append(h.lists, path)
+		}
 	}
+	slices.Sort(h.lists)
 	mux.Handle("/", h.serve(h.unknown))
 	if cfg.ReadOnly {
 		return h.readOnly(mux), nil
@@ -123,7 +129,7 @@ func (h *handler) serve(ep endpoint) http.Handler {
 // unknown answers what no pattern matches: a wrong path, or a wrong method on a right one.
 func (h *handler) unknown(r *http.Request) (int, any, error) {
 	return 0, nil, Errorf(NotFound, "%s %s: no such resource", r.Method, r.URL.Path).
-		WithHint("the API begins at /v1/status, /v1/networks, /v1/containers, /v1/ports, /v1/flows, /v1/events and /v1/drops")
+		WithHint("the API begins at %s", strings.Join(h.lists, ", "))
 }
 
 // decode reads a JSON body. A misspelt field is an error: it would be ignored otherwise, and nobody told.

@@ -251,6 +251,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/v1/networks?filter=x", "", 400, "filter"},
 		{"GET", "/v1/nonsense", "", 404, "no such resource"},
 		{"GET", "/", "", 404, "no such resource"},
+		{"GET", "/v1", "", 404, "/v1/containers, /v1/denied, /v1/drops"},
 		{"PUT", "/v1/networks", "", 405, ""},
 		{"DELETE", "/v1/networks/x", "", 404, "no such network"},
 	} {

@@ -134,9 +134,6 @@ func (d *Daemon) answer(server *http.Server, l net.Listener) {
 	}
 }
 
-// Backend is the engine, for callers in the same process.
-func (d *Daemon) Backend() api.Backend { return d.engine.backend() }
-
 // Done is closed when the daemon cannot go on; Close it then.
 func (d *Daemon) Done() <-chan struct{} { return d.failed }
 
