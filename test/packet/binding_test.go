@@ -174,7 +174,7 @@ func TestBindingThatRests(t *testing.T) {
 			}
 		}
 		letsIn("with a session", true)
-		f.collectOne(t, out)
+		f.collectOne(t, out, false)
 		letsIn("held by another's session alone", true)
 		rest(1)
 		letsIn("resting", false)
@@ -187,14 +187,14 @@ func TestBindingThatRests(t *testing.T) {
 	})
 }
 
-// collectOne deletes the session that a container began with a packet.
-func (f family) collectOne(t *testing.T, p packet) {
+// collectOne deletes the session that a container began with a packet. If it retires, its port is not given to others.
+func (f family) collectOne(t *testing.T, p packet, retires bool) {
 	t.Helper()
 	own := f.flow(t, p)
 	pair := pairKey(key(p), own)
 	var reply flowValue
 	check(t, f.Flows.Lookup(pair, &reply))
-	args := bpf.VethwayGcArgs{Key: key(p), Reverse: pair, Seen: own.Seen, ReverseSeen: reply.Seen}
+	args := bpf.VethwayGcArgs{Key: key(p), Reverse: pair, Seen: own.Seen, ReverseSeen: reply.Seen, Retire: either[uint32](retires, 0, 1)}
 	if ret, err := f.GC.Run(&ebpf.RunOptions{Context: args}); err != nil || ret != 1 {
 		t.Fatalf("returned %d, %v", ret, err)
 	}

@@ -5,8 +5,6 @@ package packet
 import (
 	"testing"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/vethway/vethway/bpf"
 	"github.com/vethway/vethway/maps"
 )
@@ -188,11 +186,7 @@ func TestRestingPort(t *testing.T) {
 		open := step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2}
 		f.run(t, "session", open)
 		answer := f.arriving("eth0", sent.answer())
-		own, reply := f.flow(t, out), f.flow(t, answer)
-		args := bpf.VethwayGcArgs{Key: key(out), Reverse: key(answer), Seen: own.Seen, ReverseSeen: reply.Seen, Retire: 1}
-		if _, err := f.GC.Run(&ebpf.RunOptions{Context: args}); err != nil {
-			t.Fatal(err)
-		}
+		f.collectOne(t, out, true)
 		if n := len(f.flows(t)); n != 1 {
 			t.Fatalf("%d entries left, want the one that keeps the port", n)
 		}

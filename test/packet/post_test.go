@@ -35,11 +35,7 @@ func (post guardPost) send(in []byte, ctx skBuff) (result, error) {
 	if !post.xdp {
 		return run(post.prog, in, ctx)
 	}
-	r := result{out: make([]byte, len(in)+256)}
-	opts := ebpf.RunOptions{Data: in, DataOut: r.out, Repeat: 1}
-	verdict, err := post.prog.Run(&opts)
-	r.verdict, r.out = verdict, opts.DataOut
-	return r, err
+	return runOptions(post.prog, in, ebpf.RunOptions{})
 }
 
 // guardCase is a packet, and why it is dropped; zero: it is passed.

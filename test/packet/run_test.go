@@ -50,8 +50,16 @@ type result struct {
 
 // run sends a packet through a program.
 func run(prog *ebpf.Program, in []byte, ctx skBuff) (result, error) {
+	return runOptions(prog, in, ebpf.RunOptions{Context: ctx})
+}
+
+// runOptions is run with options. Without a context the result has none.
+func runOptions(prog *ebpf.Program, in []byte, opts ebpf.RunOptions) (result, error) {
 	r := result{out: make([]byte, len(in)+256)}
-	opts := ebpf.RunOptions{Data: in, DataOut: r.out, Context: ctx, ContextOut: &r.ctx, Repeat: 1}
+	opts.Data, opts.DataOut, opts.Repeat = in, r.out, 1
+	if opts.Context != nil {
+		opts.ContextOut = &r.ctx
+	}
 	verdict, err := prog.Run(&opts)
 	r.verdict, r.out = verdict, opts.DataOut
 	return r, err

@@ -60,13 +60,10 @@ func (f family) translated() map[string]packet {
 func (f family) runWith(t *testing.T, name string, flags uint32, s step) {
 	t.Helper()
 	in := s.in.bytes()
-	r := result{out: make([]byte, len(in)+256)}
-	opts := ebpf.RunOptions{Data: in, DataOut: r.out, Context: s.ctx, ContextOut: &r.ctx, Repeat: 1, Flags: flags}
-	verdict, err := s.prog.Run(&opts)
+	r, err := runOptions(s.prog, in, ebpf.RunOptions{Context: s.ctx, Flags: flags})
 	if err != nil {
 		t.Fatalf("%s, flags %d: %v", name, flags, err)
 	}
-	r.verdict, r.out = verdict, opts.DataOut
 	if r.verdict != s.verdict {
 		t.Fatalf("%s, flags %d: verdict %s\n%s", name, flags, verdictName(r.verdict), f.describe(t))
 	}
