@@ -171,3 +171,17 @@ static __always_inline struct binding_value *binding_find(const struct packet *p
 
 	return binding && binding_is_live(binding) ? binding : NULL;
 }
+
+/* May somebody whom no container has sent to be let in? */
+static __always_inline bool any_remote(const struct packet *pkt)
+{
+	const struct settings_value *setting;
+	__u32 flags = SETTING_ANY_REMOTE;
+
+	if (pkt->key.proto == IPPROTO_TCP && packet_is_syn(pkt))
+		flags |= SETTING_BIND_TCP;
+	else if (pkt->key.proto != IPPROTO_UDP)
+		return false;
+	setting = settings_get();
+	return setting && (setting->flags & flags) == flags;
+}

@@ -103,8 +103,8 @@ static __always_inline bool guard_host_owns(void *ctx, const struct packet *pkt)
 	return true;
 }
 
-/* use: what port_use says of the destination port, which is not published. Sessions of containers that are translated to the port, and
- * sockets of the host on it, make it somebody's. */
+/* use: what port_use says of the destination port, which is not published. Sessions of containers that are translated to the port, their
+ * mappings where whoever likes may send to one, and sockets of the host on it, make it somebody's. */
 static __always_inline bool guard_is_closed(void *ctx, const struct guard_value *guard, const struct packet *pkt, __u32 use)
 {
 	__u16 port = bpf_ntohs(pkt->key.dport);
@@ -114,7 +114,7 @@ static __always_inline bool guard_is_closed(void *ctx, const struct guard_value 
 		return false;
 	index = port_use_index(pkt->key.proto, pkt->key.dport);
 	mapped = bpf_map_lookup_elem(&port_flows, &index);
-	return mapped && !*mapped && !guard_host_owns(ctx, pkt);
+	return mapped && !*mapped && !(any_remote(pkt) && binding_find(pkt)) && !guard_host_owns(ctx, pkt);
 }
 
 /*

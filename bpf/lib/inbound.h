@@ -49,20 +49,6 @@ static __always_inline bool packet_keeps_ports(const struct packet *pkt)
 	return true;
 }
 
-/* May somebody whom no container has sent to be let in? */
-static __always_inline bool any_remote(const struct packet *pkt)
-{
-	const struct settings_value *setting;
-	__u32 flags = SETTING_ANY_REMOTE;
-
-	if (pkt->key.proto == IPPROTO_TCP && packet_is_syn(pkt))
-		flags |= SETTING_BIND_TCP;
-	else if (pkt->key.proto != IPPROTO_UDP)
-		return false;
-	setting = settings_get();
-	return setting && (setting->flags & flags) == flags;
-}
-
 static __always_inline int from_uplink(struct __sk_buff *ctx, __u32 l3)
 {
 	struct flow_value *flow;

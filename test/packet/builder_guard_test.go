@@ -38,6 +38,9 @@ func (b builder) guarded() {
 		neighbour := with(func(p *packet) { p.proto, p.dport, p.src = proto, 8080, b.parse("192.0.2.4", "2001:db8:77::4") })
 		b.add("guard "+which+" burst", append(burst, b.before(neighbour), arrives("", base), burst[0])...)
 	}
+	mapped, stranger := b.from("d1", b.remote(), 7003, 443), with(func(p *packet) { p.proto, p.src, p.dport = udp, b.parse("192.0.2.4", "2001:db8:2::4"), 7003 })
+	mapped.proto = udp
+	b.add("guard a stranger to a mapping", arrives("d1", mapped), shot{prog: moveCollect}, b.before(stranger), arrives("", stranger))
 	b.post("ack", with(func(p *packet) { p.flags = ack }))
 	b.post("ping", b.ping(base, 5000))
 	b.post("ping from who is denied", b.ping(with(func(p *packet) { p.src = denied }), 5000))

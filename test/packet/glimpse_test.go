@@ -72,7 +72,7 @@ func (a *arena) expect(how byte, g glimpse) (why reason, paced bool, err error) 
 	case use&portPublished != 0:
 		return 0, how&howPaced != 0, nil
 	case how&howClosed == 0 || g.dport < closedFirst || g.dport > closedLast || use != 0 || sessions != 0 || a.hasFlow(g):
-	case g.dport == map[byte]uint16{tcp: hostPortTCP, udp: hostPortUDP}[g.proto]:
+	case g.dport == map[byte]uint16{tcp: hostPortTCP, udp: hostPortUDP}[g.proto] || g.proto == udp && a.isBound(g):
 	default:
 		return bpf.VethwayDropReasonDROP_CLOSED_PORT, false, nil
 	}
@@ -93,4 +93,12 @@ func (w *world) isHost(dst netip.Addr) bool {
 func (w *world) hasFlow(g glimpse) bool {
 	var v flowValue
 	return w.Flows.Lookup(key(packet{src: g.src, dst: g.dst, proto: g.proto, sport: g.sport, dport: g.dport}), &v) == nil
+}
+
+// isBound tells whether a packet is for a container's mapping, to which whoever likes may send where the network lets them.
+func (w *world) isBound(g glimpse) bool {
+	var v bpf.VethwayBindingValue
+	var now uint32
+	k := bpf.VethwayBindingKey{Addr: toAddr(g.dst), Port: wire(g.dport), Proto: g.proto}
+	return w.Bindings.Lookup(k, &v) == nil && w.Generations.Lookup(v.Slot, &now) == nil && now == v.Generation
 }
