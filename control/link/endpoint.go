@@ -20,8 +20,10 @@ import (
 // EnsureEndpoint creates or repairs a veth pair. It fails with control.ErrNamespaceGone when the container's namespace is no
 // longer the one that e names, with ErrForeign when an interface of another kind has the host end's name.
 func (l *Links) EnsureEndpoint(ctx context.Context, e control.EndpointSpec) (control.EndpointInfo, error) {
+	l.changing(e.HostName)
 	info, err := l.ensureEndpoint(ctx, e)
 	if err != nil {
+		l.settle(e.HostName, nil)
 		return control.EndpointInfo{}, fmt.Errorf("endpoint %s: %w", e.HostName, err)
 	}
 	return info, nil
@@ -226,6 +228,8 @@ func (l *Links) ensurePort(d device, bridge netlink.Link, e control.EndpointSpec
 // RemoveEndpoint deletes the veth pair and the bridge's neighbours of it; what is gone already is no error. Of an endpoint
 // that nobody knows any more, the host end's name is enough.
 func (l *Links) RemoveEndpoint(ctx context.Context, e control.EndpointSpec) error {
+	l.changing(e.HostName)
+	defer l.settle(e.HostName, nil)
 	if err := l.removeEndpoint(ctx, e); err != nil {
 		return fmt.Errorf("remove endpoint %s: %w", e.HostName, err)
 	}

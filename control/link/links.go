@@ -52,6 +52,9 @@ type Links struct {
 	// names is taken away again, while addresses and neighbours that somebody else added stay.
 	applied map[string]applied
 	qdiscs  qdiscs
+	// ends are host ends as they were left, and busy those that are being changed, by name.
+	ends map[string]hostEnd
+	busy map[string]bool
 
 	// reroutings counts changes of the routing that were seen. A change that is taken back before anybody looks leaves no other
 	// trace, but the flows that began meanwhile.
@@ -82,7 +85,10 @@ func New(cfg Config) (*Links, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &Links{ns: ns, h: h, log: log, detour: cfg.DetourFile, cutter: cfg.CutterFile, applied: map[string]applied{}}
+	l := &Links{
+		ns: ns, h: h, log: log, detour: cfg.DetourFile, cutter: cfg.CutterFile,
+		applied: map[string]applied{}, ends: map[string]hostEnd{}, busy: map[string]bool{},
+	}
 	if err := l.openQdiscs(cfg.StateDir); err != nil {
 		return nil, join(err, l.Close())
 	}
@@ -125,8 +131,7 @@ func ours(link netlink.Link) bool {
 		if name == control.DetourLink || name == control.CutterLink {
 			return true
 		}
-		id, ok := strings.CutPrefix(name, control.LinkPrefix+"v")
-		return ok && len(id) == 12 && strings.Trim(id, "0123456789abcdef") == ""
+		return isHostEnd(name)
 	}
 	return false
 }

@@ -19,7 +19,7 @@ import (
 const watchBuffer = 4 << 20
 
 // Watch signals changes of the host's links, addresses, routes and rules until ctx ends, when it closes the channel. Signals are
-// coalesced; the receiver looks for itself at what changed.
+// coalesced; the receiver looks for itself at what changed. That we attach and remove endpoints is no change.
 func (l *Links) Watch(ctx context.Context) (<-chan struct{}, error) {
 	s, err := l.subscribe()
 	if err != nil {
@@ -90,7 +90,7 @@ func (l *Links) receive(ctx context.Context, s *nl.NetlinkSocket, changed chan<-
 		if err != nil || slices.ContainsFunc(messages, changesRouting) {
 			l.reroutings.Add(1)
 		}
-		if err != nil || slices.ContainsFunc(messages, changesHost) {
+		if err != nil || slices.ContainsFunc(messages, func(m syscall.NetlinkMessage) bool { return changesHost(m) && !l.ourDoing(m) }) {
 			signal(changed)
 		}
 	}

@@ -117,6 +117,49 @@ func TestWatchLeavesOutTimersOfPorts(t *testing.T) {
 	}
 }
 
+// TestWatchLeavesOutOurDoing: attaching and removing endpoints is no news, but whatever somebody else does to their host ends is.
+func TestWatchLeavesOutOurDoing(t *testing.T) {
+	l := newLab(t)
+	l.bridge(bridgeSpec())
+	_, there := l.container(2)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	changed, err := l.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet(changed)
+	ns, e := l.container(3)
+	l.attach(e) // as it is
+	if err := l.RemoveEndpoint(ctx, there); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+		t.Error("a signal for what we did ourselves")
+	case <-time.After(200 * time.Millisecond):
+	}
+	for _, done := range []struct {
+		where   *netlab.Namespace
+		command string
+	}{
+		{l.host, "ip link set " + e.HostName + " mtu 1400"},
+		{l.host, "ip link set " + e.HostName + " nomaster"},
+		{l.host, "ip link set " + e.HostName + " down"},
+		{ns, "ip link set eth0 down"},
+		{l.host, "ip link del " + e.HostName},
+		{l.host, "ip link set " + e.HostName + " name vwother"},
+	} {
+		l.attach(e)
+		quiet(changed)
+		l.run(done.where, done.command)
+		wantSignal(t, changed, done.command)
+	}
+	cancel()
+	for range changed {
+	}
+}
+
 // quiet waits until no signal came for a while.
 func quiet(changed <-chan struct{}) {
 	for {
