@@ -24,7 +24,7 @@ static __always_inline bool flow_makes_way(const struct flow_draft *draft, struc
 /* 0: reserved. -EEXIST: taken. Anything else: no room. */
 static __always_inline int flow_reserve(struct flow_draft *draft)
 {
-	long ret = bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
+	int ret = bpf_map_update_elem(&flows, &draft->reply_key, &draft->reply, BPF_NOEXIST);
 	struct flow_value *other;
 
 	if (ret != -EEXIST)
@@ -130,7 +130,7 @@ static __always_inline void tries_count(const struct flow_draft *draft, __u32 n)
 /* The reply's entry, which is the reservation, then the other. */
 static __always_inline int flow_insert_pair(struct flow_draft *draft)
 {
-	long ret;
+	int ret;
 
 	draft->result = -DROP_NO_PORT;
 	if (draft->bind)
@@ -157,7 +157,7 @@ static __always_inline int flow_insert_pair(struct flow_draft *draft)
  */
 static __always_inline int flow_insert(struct flow_draft *draft)
 {
-	long ret;
+	int ret;
 
 	draft->reply_key.src = draft->flow.n_dst;
 	draft->reply_key.dst = draft->flow.n_src;

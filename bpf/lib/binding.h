@@ -133,7 +133,7 @@ static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *por
 	};
 	struct binding_key inside, outside;
 	struct binding_value *other;
-	long ret;
+	int ret;
 
 	binding_keys(draft, *port, &inside, &outside);
 	ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
