@@ -45,8 +45,13 @@ static __always_inline void flow_unreserve(const struct flow_draft *draft)
 		bpf_map_delete_elem(&flows, &draft->reply_key);
 }
 
-static __always_inline bool flow_candidate(const struct flow_draft *draft, __u32 i, __be16 *port)
+static __always_inline bool flow_candidate(struct flow_draft *draft, __u32 i, __be16 *port)
 {
+	/* Unguessable where the port is not kept (RFC 6056): random start, random odd stride. */
+	if (i == 1) {
+		draft->start = bpf_get_prandom_u32() & 0x0fffffff;
+		draft->stride = (bpf_get_prandom_u32() & 0xffff) | 1;
+	}
 	if (i == 0)
 		*port = draft->wanted;
 	else
@@ -135,9 +140,6 @@ static __always_inline int flow_insert_pair(struct flow_draft *draft)
 	draft->result = -DROP_NO_PORT;
 	if (draft->bind)
 		binding_use(draft);
-	/* Unguessable where the port is not kept (RFC 6056): random start, random odd stride. */
-	draft->start = bpf_get_prandom_u32() & 0x0fffffff;
-	draft->stride = (bpf_get_prandom_u32() & 0xffff) | 1;
 	ret = bpf_loop(NAT_TRIES, flow_try_port, NULL, 0);
 	if (ret < 0)
 		return -DROP_NO_PORT;

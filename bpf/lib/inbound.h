@@ -151,16 +151,21 @@ static __always_inline int new_inbound_mapped(const struct packet *pkt, struct f
 /* 0: the draft is filled. ROUTE_STACK: not for a container. Or -DROP_*. */
 static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const struct packet *pkt, struct flow_draft *draft)
 {
-	struct address_value *to = address_find(&pkt->key.dst);
 	struct published_value *port;
 	struct endpoint_value *target;
 
-	/* A container's own address is no host's, whatever port is published. */
-	if (to && to->kind == ADDRESS_SUBNET)
-		return -DROP_DIRECT;
-	/* Only what is addressed to this host: a packet that is merely passing through is not ours. Loopback addresses are never ours on a
-	 * wire. */
-	if (!to || to->kind != ADDRESS_LOCAL || addr_is_loopback(&pkt->key.dst))
+	/* Only what is addressed to this host: a packet that is merely passing through is not ours. */
+	if (!address_is_hosts(&pkt->key.dst)) {
+		struct address_value *to = address_find(&pkt->key.dst);
+
+		/* A container's own address is no host's, whatever port is published. */
+		if (to && to->kind == ADDRESS_SUBNET)
+			return -DROP_DIRECT;
+		if (!to || to->kind != ADDRESS_LOCAL)
+			return ROUTE_STACK;
+	}
+	/* Loopback addresses are never ours on a wire. */
+	if (addr_is_loopback(&pkt->key.dst))
 		return ROUTE_STACK;
 	if (address_find(&pkt->key.src))
 		return -DROP_SPOOFED_IP;

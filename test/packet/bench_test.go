@@ -3,6 +3,8 @@
 package packet
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -145,4 +147,51 @@ func difference(from, to packet, addresses bool) uint16 {
 		inverted = append(inverted, ^c)
 	}
 	return wire(sum(inverted, words(to)))
+}
+
+// BenchmarkSession measures what beginning a session to a published port costs: each packet is the first of one. How much
+// the memory of its entries costs depends on what else the machine does: the median and the best tenth are reported.
+//
+//	go test -run '^$' -bench Session -benchtime 20000x ./test/packet
+func BenchmarkSession(b *testing.B) {
+	behaviour.NeedRoot(b)
+	l, err := theLab()
+	check(b, err)
+	for _, six := range []bool{false, true} {
+		name := either(six, behaviour.IPv4, behaviour.IPv6)
+		err := l.host.Do(func() error {
+			f := family{world: newWorld(b, l, knobs{}), name: name, six: six}
+			b.Run("published/"+name, func(b *testing.B) { f.begin(b) })
+			return nil
+		})
+		check(b, err)
+	}
+}
+
+// begin sends SYNs of which no two have the same sender.
+func (f family) begin(b *testing.B) {
+	const ports, entries = 31013, 64 << 10
+	in := f.arriving("eth0", f.from("c1", f.remote(), 8080, 5000).answer())
+	in.dst, in.dstMAC, in.flags = f.host(), mac{}, syn // loopback's
+	remote := f.remote().AsSlice()
+	var spent []time.Duration
+	for b.Loop() {
+		n := len(spent)
+		if n%(entries/2) == 0 {
+			emptyMap(b, f.Flows)
+		}
+		in.sport = 1024 + uint16(n%ports)
+		remote[len(remote)-1] = byte(100 + n/ports)
+		in.src, _ = netip.AddrFromSlice(remote)
+		verdict, took, err := f.FromUplink.Benchmark(in.bytes(), 1, func() {})
+		check(b, err)
+		if verdict != redirect {
+			b.Fatalf("session %d: verdict %s, want %s", n, verdictName(verdict), verdictName(redirect))
+		}
+		spent = append(spent, took)
+	}
+	slices.Sort(spent)
+	b.ReportMetric(float64(spent[len(spent)/2].Nanoseconds()), "ns/session")
+	b.ReportMetric(float64(spent[len(spent)/10].Nanoseconds()), "ns/tenth")
+	b.ReportMetric(0, "ns/op") // the system call's
 }
