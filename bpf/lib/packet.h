@@ -88,15 +88,16 @@ static __always_inline int parse_icmp(struct packet *pkt, const __u8 *icmp)
 		pkt->key.sport = id;
 	} else if (type == (pkt->v6 ? ICMPV6_ECHO_REPLY : ICMP_ECHOREPLY)) {
 		pkt->key.dport = id;
-	} else if (pkt->flags & PACKET_FRAGMENT) {
-		/* An error quotes less than what would have to be cut up. */
-		pkt->flags |= PACKET_OPAQUE;
 	} else if (pkt->v6 ? type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB
 			   : type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB) {
-		pkt->flags |= PACKET_ICMP_ERROR;
+		/* An error quotes less than what would have to be cut up. */
+		pkt->flags |= pkt->flags & PACKET_FRAGMENT ? PACKET_OPAQUE : PACKET_ICMP_ERROR;
 	} else {
 		pkt->flags |= PACKET_OPAQUE;
 	}
+	/* Of a ping, one of them is 0: what has no identifier must not meet the session of one whose identifier is 0, too. */
+	if (pkt->flags & PACKET_OPAQUE)
+		pkt->key.sport = pkt->key.dport = 0xffff;
 	return 0;
 }
 

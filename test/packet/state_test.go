@@ -51,6 +51,23 @@ func TestOutOfState(t *testing.T) {
 	})
 }
 
+// Nor does what is no ping, and so has no identifier, belong to the session of one whose identifier is 0.
+func TestOtherICMPBelongsToNoPing(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "N21")
+		ping := f.ping(f.from("c1", f.remote(), 0, 0), 0)
+		if r, err := run(f.FromContainer, ping.bytes(), f.at("c1")); err != nil || r.verdict != redirect {
+			t.Fatalf("ping: verdict %s, %v", verdictName(r.verdict), err)
+		}
+		for _, kind := range either(f.six, []byte{5, 13, 17}, []byte{135, 139, 144}) {
+			other := ping
+			other.kind = kind
+			f.run(t, "another type", step{prog: f.FromContainer, in: other, ctx: f.at("c1"), verdict: drop, hook: atContainer,
+				reason: bpf.VethwayDropReasonDROP_PROTOCOL})
+		}
+	})
+}
+
 // guardReason is what the guard at the uplink calls what vw_from_container
 // drops for another reason.
 func guardReason(r reason) reason {
