@@ -21,7 +21,8 @@ func New(a *app.App) *cobra.Command {
 // Syntax is for the help of every command that takes ports.
 const Syntax = `A port is [[IP:]HOST-PORT:]CONTAINER-PORT[/tcp|udp|sctp]. Without a host port a free one is chosen, the same for IPv4
 and IPv6; without an IP the port is published on every address of the host. Ranges: 8000-8005:80-85 one to one,
-8000-8010:80 the first that is free. An IPv6 address goes in brackets: [::1]:8080:80.`
+8000-8010:80 the first that is free. An IPv6 address goes in brackets: [::1]:8080:80.
+SCTP cannot be given another port: 9899:9899/sctp works, what comes for 9898:9899/sctp is dropped.`
 
 // Parse parses -p arguments; the error carries exit.BadPublish.
 func Parse(args []string) ([]api.PublishSpec, error) {
