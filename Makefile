@@ -59,11 +59,7 @@ run: build ## run the daemon on this machine until Ctrl-C (root)
 bench: build ## measure against the rivals, print the table of goals, make the report and what README.md shows (root)
 	@.ci/root bench
 	@.ci/deps test
-	bin/vethway-bench size --out bin/size.json
-	bin/vethway-bench run --size bin/size.json --out bin/bench.json
-	bin/vethway-bench readme --in bin/bench.json --size bin/size.json --readme README.md
-	@$(MAKE) bench-report
-	@.ci/own bin README.md cmd/vethway-bench
+	@.ci/bench
 
 .PHONY: bench-report
 bench-report: build ## make bin/report.html and the chart in README.md of what `make bench` has measured

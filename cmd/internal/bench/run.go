@@ -16,6 +16,7 @@ import (
 
 	"github.com/vethway/vethway/cmd/internal/bench/report"
 	"github.com/vethway/vethway/cmd/internal/bench/run"
+	"github.com/vethway/vethway/cmd/internal/bench/size"
 	"github.com/vethway/vethway/cmd/internal/bench/target"
 	"github.com/vethway/vethway/cmd/internal/bench/traffic"
 	"github.com/vethway/vethway/cmd/internal/cli/streams"
@@ -41,6 +42,7 @@ type runOptions struct {
 	iperf       bool
 	partial     bool // flags name what is measured: most goals are not
 	proxy       string
+	kept        bool // there is a partial report
 }
 
 func newRunCommand(std *streams.Streams) *cobra.Command {
@@ -96,6 +98,12 @@ func (o *runOptions) run(cmd *cobra.Command, std *streams.Streams) error {
 	if os.Geteuid() != 0 {
 		return errors.New("network namespaces can only be made by root: try `sudo vethway-bench run`")
 	}
+	if o.size != "" {
+		// Better now than after the run.
+		if _, err := size.Load(o.size); err != nil {
+			return err
+		}
+	}
 	level := slog.LevelInfo
 	if o.verbose {
 		level = slog.LevelDebug
@@ -112,13 +120,34 @@ func (o *runOptions) run(cmd *cobra.Command, std *streams.Streams) error {
 	defer generator.Close()
 	options := target.Options{Proxy: chooseProxy(cmd.Context(), o.proxy, plan.Targets, log)}
 	progress.begin(plan.Duration())
-	rep, err := run.Run(cmd.Context(), run.Config{Plan: plan, Options: options, Generator: generator, Log: log, Progress: progress.show})
+	rep, err := run.Run(cmd.Context(), run.Config{
+		Plan: plan, Options: options, Generator: generator, Log: log, Progress: progress.show, Checkpoint: func(rep *report.Report) { o.keep(rep, log) },
+	})
 	progress.end()
 	if rep == nil {
+		if o.kept {
+			log.Warn("the run has not come to its end: what was measured until then is kept", "file", o.keptFile())
+		}
 		return err
 	}
 	rep.Machine.Settings.Baseline = o.baseline
 	return errors.Join(judge(rep, o.size), o.deliver(rep, std), err)
+}
+
+// keptFile is where the report is saved as long as it is not whole.
+func (o *runOptions) keptFile() string { return o.out + ".partial" }
+
+// keep saves what there is, since a run takes long and much can end it.
+func (o *runOptions) keep(rep *report.Report, log *slog.Logger) {
+	if o.out == "" {
+		return
+	}
+	rep.Machine.Settings.Baseline = o.baseline
+	if err := rep.Save(o.keptFile()); err != nil {
+		log.Warn("what was measured so far is not kept", "why", err)
+		return
+	}
+	o.kept = true
 }
 
 // writeGoals writes the table of goals below the report.
@@ -132,7 +161,11 @@ func writeGoals(rep *report.Report, out io.Writer) error {
 func (o *runOptions) deliver(rep *report.Report, std *streams.Streams) error {
 	var errs []error
 	if o.out != "" {
-		errs = append(errs, rep.Save(o.out))
+		err := rep.Save(o.out)
+		if err == nil && o.kept {
+			err = os.Remove(o.keptFile())
+		}
+		errs = append(errs, err)
 	}
 	switch o.format {
 	case "json":

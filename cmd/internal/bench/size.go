@@ -61,11 +61,11 @@ func (o *sizeOptions) run(cmd *cobra.Command, io *streams.Streams) error {
 	}
 	o.cfg.Log = slog.New(slog.NewTextHandler(io.Err, &slog.HandlerOptions{Level: level}))
 	rep, err := size.Run(cmd.Context(), o.cfg)
-	if err != nil {
+	if rep == nil {
 		return err
 	}
 	if o.out != "" {
-		err = rep.Save(o.out)
+		err = errors.Join(err, rep.Save(o.out))
 	}
 	if o.format == "json" {
 		return errors.Join(err, rep.Write(io.Out))

@@ -87,12 +87,6 @@ func (s *Stopwatch) find() error {
 }
 
 func (s *Stopwatch) prepare() error {
-	var err error
-	s.calls, err = ebpf.NewMap(&ebpf.MapSpec{Name: "bench_calls", Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
-	if err != nil {
-		return fmt.Errorf("make the table of calls: %w", err)
-	}
-	s.closers = append(s.closers, s.calls.Close)
 	table, err := heads([][]byte{s.packet})
 	if err != nil {
 		return err
@@ -100,6 +94,12 @@ func (s *Stopwatch) prepare() error {
 	s.closers = append(s.closers, table.Close)
 	// The two must be of one kind to call each other, and the kernel does not tell which kind that is.
 	for _, kind := range []ebpf.AttachType{ebpf.AttachNone, ebpf.AttachTCXIngress} {
+		// So must be all that use one table.
+		s.calls, err = ebpf.NewMap(&ebpf.MapSpec{Name: "bench_calls", Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+		if err != nil {
+			return fmt.Errorf("make the table of calls: %w", err)
+		}
+		s.closers = append(s.closers, s.calls.Close)
 		if s.restore, err = restorer(kind, table, s.calls); err != nil {
 			return err
 		}

@@ -16,18 +16,18 @@ import (
 )
 
 // fill gives every target so many flows to a published UDP port to keep, the flow to be measured aside. They are made by
-// generated frames: a datagram each, which nobody answers.
-func (r *runner) fill(ctx context.Context, sites []built, flows int) error {
+// generated frames: a datagram each, which nobody answers. It returns the targets that took them.
+func (r *runner) fill(ctx context.Context, sites []built, flows int) ([]built, error) {
 	cpus, err := processors(1)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, b := range sites {
+	return each(sites, func(b built) error {
 		if err := r.fillOne(ctx, b.site, flows, cpus[0]); err != nil {
 			return fmt.Errorf("fill %s with %d flows: %w", b.maker.Name, flows, err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (r *runner) fillOne(ctx context.Context, site target.Site, flows, cpu int) (err error) {

@@ -6,6 +6,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vethway/vethway/cmd/internal/bench/target"
@@ -112,7 +113,7 @@ func (p Plan) Duration() time.Duration {
 	if p.CrossCheck {
 		for _, c := range p.Cells {
 			if checkable(c) {
-				all += time.Duration(checkPairs*len(p.Targets)) * (p.Sample + 2*time.Second)
+				all += time.Duration(checkPairs*len(slices.DeleteFunc(slices.Clone(p.Targets), unchecked))) * (p.Sample + 2*time.Second)
 			}
 		}
 	}

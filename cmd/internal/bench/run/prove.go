@@ -4,30 +4,28 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
-// witness has the targets read their counters before the traffic of a cell.
-func witness(ctx context.Context, turns []*turn) (err error) {
+// witness has the targets read their counters before the traffic of a cell. Who cannot has no proof in the end.
+func witness(ctx context.Context, turns []*turn) {
 	for _, t := range turns {
 		if t.rig != nil {
 			// Generated flows are the same every time, and rules that translate count flows: let them begin anew.
-			if err := t.site.Forget(ctx); err != nil {
-				return fmt.Errorf("count before the traffic: %w", err)
-			}
+			t.unfit = t.site.Forget(ctx)
 		}
-		if t.before, err = t.site.Counters(ctx); err != nil {
-			return fmt.Errorf("count before the traffic: %w", err)
+		if t.unfit == nil {
+			t.before, t.unfit = t.site.Counters(ctx)
+		}
+		if t.unfit != nil {
+			t.unfit = fmt.Errorf("count before the traffic: %w", t.unfit)
 		}
 	}
-	return nil
 }
 
 // prove compares with what the counters are after it. A figure that came about in another way than its target stands for
-// is worse than none.
-func (r *runner) prove(ctx context.Context, c Cell, turns []*turn) error {
-	var errs []error
+// is worse than none, so none of its samples counts.
+func (r *runner) prove(ctx context.Context, c Cell, turns []*turn) {
 	for _, t := range turns {
 		if !t.worked() {
 			continue
@@ -36,12 +34,14 @@ func (r *runner) prove(ctx context.Context, c Cell, turns []*turn) error {
 		if err == nil {
 			t.result.Proof, err = t.site.Prove(c.Scenario, c.Family, t.before, after)
 		}
-		if err != nil && ctx.Err() == nil {
-			r.Log.Error("no proof of the way", "cell", c.String(), "target", t.result.Target, "error", err)
-			errs = append(errs, fmt.Errorf("%s: %w", c, err))
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		r.Log.Error("no proof of the way", "cell", c.String(), "target", t.result.Target, "error", err)
+		for i := range t.result.Samples {
+			t.result.Samples[i].Error = fmt.Sprintf("no proof of the way: %v", err)
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // worked tells whether any sample of the turn is good.

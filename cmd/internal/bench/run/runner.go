@@ -26,6 +26,8 @@ type Config struct {
 	Log       *slog.Logger
 	// Progress is told before each round; nil is allowed.
 	Progress func(Progress)
+	// Checkpoint is given what there is after each comparison; nil is allowed.
+	Checkpoint func(*report.Report)
 }
 
 type runner struct {
@@ -59,6 +61,9 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 		CongestionControl: traffic.CongestionControl,
 	}
 	rep := &report.Report{Machine: facts}
+	if r.Checkpoint == nil {
+		r.Checkpoint = func(*report.Report) {}
+	}
 	var errs []error
 	for _, part := range []func(context.Context, *report.Report) error{r.compare, r.scaleAll} {
 		errs = append(errs, part(ctx, rep))
@@ -74,10 +79,11 @@ func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
 	if len(r.Plan.Cells) == 0 && !r.Plan.Programs {
 		return nil
 	}
-	if r.sites, err = r.build(ctx, r.Plan.Targets, r.Options); err != nil {
+	var errs []error
+	if r.sites, err = r.build(ctx, r.Plan.Targets, r.Options); len(r.sites) == 0 || ctx.Err() != nil {
 		return err
 	}
-	var errs []error
+	errs = append(errs, err)
 	for _, c := range r.Plan.Cells {
 		results, err := r.measure(ctx, c, r.sites, r.Plan.Rounds, c.String(), true)
 		if ctx.Err() != nil {
@@ -85,6 +91,7 @@ func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
 		}
 		errs = append(errs, err)
 		rep.Results = append(rep.Results, results...)
+		r.Checkpoint(rep)
 	}
 	if r.Plan.CrossCheck {
 		r.steps.next()
@@ -114,18 +121,22 @@ func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
 func (r *runner) scaleAll(ctx context.Context, rep *report.Report) error {
 	var errs []error
 	for _, s := range r.Plan.Series {
-		results, err := r.scale(ctx, s)
-		rep.Results, errs = append(rep.Results, results...), append(errs, err)
-		if ctx.Err() != nil {
-			break
+		for _, x := range s.Points {
+			results, err := r.point(ctx, s, x)
+			rep.Results, errs = append(rep.Results, results...), append(errs, err)
+			if ctx.Err() != nil {
+				return errors.Join(errs...)
+			}
+			r.Checkpoint(rep)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// build makes targets. Those that it made before an error it returns too.
+// build makes targets. It goes on without those that fail, and returns why they did.
 func (r *runner) build(ctx context.Context, makers []target.Maker, options target.Options) ([]built, error) {
 	var sites []built
+	var errs []error
 	for _, m := range makers {
 		r.Log.Debug("build target", "target", m.Name)
 		site, err := m.Make(ctx, options)
@@ -134,26 +145,25 @@ func (r *runner) build(ctx context.Context, makers []target.Maker, options targe
 			continue
 		}
 		if err != nil {
-			return sites, err
+			errs = append(errs, err)
+			if ctx.Err() != nil {
+				break
+			}
+			r.Log.Error("target left out", "target", m.Name, "why", err)
+			continue
 		}
 		sites = append(sites, built{m, site})
 	}
-	return sites, nil
+	return sites, errors.Join(errs...)
 }
 
 // measure fills one cell, round by round, so that whatever disturbs the machine for a while disturbs all targets alike.
 func (r *runner) measure(ctx context.Context, c Cell, sites []built, rounds int, label string, proof bool) (_ []report.Result, err error) {
 	r.steps.next()
-	turns, err := r.turns(ctx, c, sites)
-	if err != nil {
-		return nil, err
-	}
+	turns, failed := r.turns(ctx, c, sites)
 	defer func() { err = errors.Join(err, closeTurns(turns)) }()
 	if proof {
-		err = witness(ctx, turns)
-	}
-	if err != nil {
-		return nil, err
+		witness(ctx, turns)
 	}
 	for round := range rounds {
 		r.say(label, round, rounds)
@@ -164,9 +174,8 @@ func (r *runner) measure(ctx context.Context, c Cell, sites []built, rounds int,
 			turns[i].result.Samples = append(turns[i].result.Samples, r.sample(ctx, c, turns[i]))
 		}
 	}
-	var unproven error
 	if proof {
-		unproven = r.prove(ctx, c, turns)
+		r.prove(ctx, c, turns)
 	}
 	var results []report.Result
 	for _, t := range turns {
@@ -176,7 +185,7 @@ func (r *runner) measure(ctx context.Context, c Cell, sites []built, rounds int,
 		r.Log.Warn("other programs took part of the CPU", "cell", label, "left", fmt.Sprintf("%.0f%%", 100*share))
 	}
 	report.Summarize(results)
-	return results, errors.Join(report.Failures(results), unproven)
+	return results, errors.Join(failed, report.Failures(results))
 }
 
 // describe asks the targets, after the traffic, for the proof of its path and for the state that it met.

@@ -31,59 +31,64 @@ type turn struct {
 	// splices is set where data is to go from socket to socket.
 	splices bool
 	before  rivals.Counters
-	result  report.Result
+	// unfit is why no sample of it can be good.
+	unfit  error
+	result report.Result
 }
 
-func (r *runner) turns(ctx context.Context, c Cell, sites []built) (_ []*turn, err error) {
+// turns are those of all targets that have the way. One that fails leaves the others theirs.
+func (r *runner) turns(ctx context.Context, c Cell, sites []built) ([]*turn, error) {
 	cpus, err := processors(c.CPUs)
 	if err != nil {
 		return nil, err
 	}
 	var turns []*turn
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, closeTurns(turns))
-		}
-	}()
+	var errs []error
 	for _, b := range sites {
-		maker, site := b.maker, b.site
-		if slices.Contains(c.Without, maker.Name) {
+		if slices.Contains(c.Without, b.maker.Name) {
 			continue
 		}
-		path, err := site.Path(c.Scenario, c.Workload.Proto, c.Family)
-		if errors.Is(err, target.ErrNoPath) {
-			continue
-		}
-		if err != nil {
-			return turns, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
-		}
-		if err := site.Pin(cpus); err != nil {
-			return turns, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
-		}
-		t := &turn{
-			site: site, peer: path.Peer, order: c.Workload.Order(c.Scenario), helped: maker.UserSpace(c.Scenario),
-			splices: maker.Splices && c.splices(),
-		}
-		t.order.CPUs = cpus
-		t.order.ClientNS, t.order.ServerNS = path.Client.Path(), path.Server.Path()
-		t.order.Listen, t.order.Dial = path.Listen, path.Dial
-		t.order.Warmup, t.order.Duration = r.Plan.Warmup, r.Plan.Sample
-		t.result = report.Result{
-			Scenario: string(c.Scenario), Workload: c.Workload.Name, Family: int(c.Family), CPUs: c.CPUs,
-			Target: site.Name(), Unit: c.Workload.Unit,
-		}
-		turns = append(turns, t)
-		if !c.Workload.Generated {
-			continue
-		}
-		t.rig, err = frames.New(ctx, frames.Config{
-			Client: path.Client, Server: path.Server, Others: site.Namespaces(), Dial: path.Dial, Flows: generatedFlows, CPU: cpus[0],
-		})
-		if err != nil {
-			return turns, fmt.Errorf("%s through %s: %w", c, site.Name(), err)
+		t, err := r.turn(ctx, c, b, cpus)
+		switch {
+		case errors.Is(err, target.ErrNoPath):
+		case err != nil:
+			if ctx.Err() == nil {
+				r.Log.Error("target left out of a comparison", "cell", c.String(), "target", b.maker.Name, "why", err)
+			}
+			errs = append(errs, fmt.Errorf("%s through %s: %w", c, b.maker.Name, err))
+		default:
+			turns = append(turns, t)
 		}
 	}
-	return turns, nil
+	return turns, errors.Join(errs...)
+}
+
+func (r *runner) turn(ctx context.Context, c Cell, b built, cpus []int) (*turn, error) {
+	path, err := b.site.Path(c.Scenario, c.Workload.Proto, c.Family)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.site.Pin(cpus); err != nil {
+		return nil, err
+	}
+	t := &turn{
+		site: b.site, peer: path.Peer, order: c.Workload.Order(c.Scenario), helped: b.maker.UserSpace(c.Scenario),
+		splices: b.maker.Splices && c.splices(),
+	}
+	t.order.CPUs = cpus
+	t.order.ClientNS, t.order.ServerNS = path.Client.Path(), path.Server.Path()
+	t.order.Listen, t.order.Dial = path.Listen, path.Dial
+	t.order.Warmup, t.order.Duration = r.Plan.Warmup, r.Plan.Sample
+	t.result = report.Result{
+		Scenario: string(c.Scenario), Workload: c.Workload.Name, Family: int(c.Family), CPUs: c.CPUs,
+		Target: b.site.Name(), Unit: c.Workload.Unit,
+	}
+	if c.Workload.Generated {
+		t.rig, err = frames.New(ctx, frames.Config{
+			Client: path.Client, Server: path.Server, Others: b.site.Namespaces(), Dial: path.Dial, Flows: generatedFlows, CPU: cpus[0],
+		})
+	}
+	return t, err
 }
 
 func closeTurns(turns []*turn) error {
@@ -108,6 +113,9 @@ func (r *runner) sample(ctx context.Context, c Cell, t *turn) report.Sample {
 }
 
 func (r *runner) take(ctx context.Context, c Cell, t *turn) (report.Sample, error) {
+	if t.unfit != nil {
+		return report.Sample{}, t.unfit
+	}
 	if c.Workload.Fresh {
 		if err := t.site.Forget(ctx); err != nil {
 			return report.Sample{}, err

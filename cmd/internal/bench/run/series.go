@@ -128,49 +128,28 @@ func (s Series) options(base target.Options, x int) (target.Options, error) {
 	return base, nil
 }
 
-// scale measures a series, point by point.
-func (r *runner) scale(ctx context.Context, s Series) ([]report.Result, error) {
-	var results []report.Result
-	var errs []error
-	for _, x := range s.Points {
-		list, err := r.point(ctx, s, x)
-		results = append(results, list...)
-		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return results, errors.Join(errs...)
-}
-
 // point builds the targets anew, as large as the point says.
 func (r *runner) point(ctx context.Context, s Series, x int) (results []report.Result, err error) {
 	options, err := s.options(r.Options, x)
 	if err != nil {
 		return nil, err
 	}
-	sites, err := r.build(ctx, s.makers(x), options)
+	sites, failed := r.build(ctx, s.makers(x), options)
 	defer func() { err = errors.Join(err, closeSites(sites)) }()
-	if err != nil {
-		return nil, err
-	}
+	errs := []error{failed}
+	ready := sites
 	if s.Axis == Rules {
-		for _, b := range sites {
-			if err := b.site.AddRules(ctx, x); err != nil {
-				return nil, err
-			}
-		}
+		ready, failed = each(ready, func(b built) error { return b.site.AddRules(ctx, x) })
+		errs = append(errs, failed)
 	}
-	var errs []error
 	for _, c := range s.Cells {
 		if s.Axis == Flows {
-			if err := r.fill(ctx, sites, x); err != nil {
-				return results, err
-			}
+			ready, failed = r.fill(ctx, ready, x)
+			errs = append(errs, failed)
 		}
 		// Who counts by listing flows would go on listing until the first ones are forgotten.
 		proof := s.Axis != Flows || x <= listable
-		list, err := r.measure(ctx, c, sites, s.Rounds, fmt.Sprintf("%s, %d %s", c, x, s.Axis), proof)
+		list, err := r.measure(ctx, c, ready, s.Rounds, fmt.Sprintf("%s, %d %s", c, x, s.Axis), proof)
 		for i := range list {
 			list[i].Axis, list[i].X = string(s.Axis), x
 		}
@@ -180,8 +159,22 @@ func (r *runner) point(ctx context.Context, s Series, x int) (results []report.R
 		}
 	}
 	if s.Creates > 0 {
-		list, err := r.create(ctx, sites, s, x)
+		list, err := r.create(ctx, ready, s, x)
 		results, errs = append(results, list...), append(errs, err)
 	}
 	return results, errors.Join(errs...)
+}
+
+// each does something to all sites, and returns those that it succeeded with, and why it did not with the others.
+func each(sites []built, do func(built) error) ([]built, error) {
+	var good []built
+	var errs []error
+	for _, b := range sites {
+		if err := do(b); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		good = append(good, b)
+	}
+	return good, errors.Join(errs...)
 }

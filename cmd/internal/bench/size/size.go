@@ -92,7 +92,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	r := &Report{Machine: facts}
 	for _, step := range []func(context.Context, *Report) error{s.attachAll, s.memory, s.flows, s.publishAll, s.full, s.eachPort, s.crowd} {
 		if err := step(ctx, r); err != nil {
-			return nil, err
+			return r, err
 		}
 	}
 	return r, nil

@@ -159,3 +159,23 @@ func TestAPathThatIsClosedFailsTheSample(t *testing.T) {
 		t.Errorf("the generator did not survive a failed order: %v", err)
 	}
 }
+
+// A run of an hour does not end with a generator: the next order starts another.
+func TestAGeneratorThatEndsIsReplaced(t *testing.T) {
+	behaviour.NeedRoot(t)
+	g := startGenerator(t)
+	client, server := pair(t)
+	order := traffic.Order{
+		Kind: traffic.RequestResponse, Flows: 1, Size: 1, CPUs: []int{0}, ClientNS: client.Path(), ServerNS: server.Path(),
+		Listen: netip.MustParseAddrPort("192.0.2.2:5001"), Dial: netip.MustParseAddrPort("192.0.2.2:5001"), Duration: time.Hour,
+	}
+	stopped, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if reply, err := g.Do(stopped, order); err == nil {
+		t.Errorf("an hour passed: %+v", reply)
+	}
+	order.Duration = 50 * time.Millisecond
+	if _, err := g.Do(t.Context(), order); err != nil {
+		t.Error(err)
+	}
+}
