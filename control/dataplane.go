@@ -14,7 +14,8 @@ import (
 type Dataplane interface {
 	// Sync makes the programs and maps hold exactly want: entries are added before others are removed, flows of
 	// whatever was removed are stale at once, programs are attached to every interface named in want and detached
-	// from every other. It is idempotent; after an error the next Sync continues where it stopped.
+	// from every other. It is idempotent; after an error the next Sync continues where it stopped. What want holds is kept, to be
+	// compared with what comes next: it is not to be changed afterwards.
 	Sync(ctx context.Context, want *DataplaneState) error
 	// Collect deletes flows that have been idle for longer than their timeout and reports how many went.
 	Collect(ctx context.Context) (int, error)

@@ -8,7 +8,7 @@ import (
 )
 
 // partSize is how many containers a reconcile looks at before it passes its turn: each takes a millisecond or so.
-const partSize = 8
+const partSize = 4
 
 // pass lets everybody go first who waits for the turn.
 func (e *Engine) pass() {
