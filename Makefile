@@ -128,6 +128,15 @@ proof: ## the allocator under concurrency, for PROOFTIME=10m (root)
 	@.ci/root proof
 	@go test -count=1 -v -timeout 0 -run '^TestAllocatorProof$$' ./test/packet -proof $(PROOFTIME)
 
+# Flags of test/internal/oldkernel, such as -run NAME or -kernel FILE.
+OLDKERNEL ?=
+
+.PHONY: old-kernel
+old-kernel: ## the packet programs' tests on Debian's Linux 6.1, in qemu; OLDKERNEL='-run NAME' for some
+	@.ci/deps old-kernel
+	@go run ./test/internal/oldkernel $(OLDKERNEL)
+	@.ci/own bin
+
 .PHONY: fmt
 fmt: ## format Go and C
 	@.ci/deps lint
@@ -147,7 +156,7 @@ ci: ## everything that continuous integration runs (root)
 
 .PHONY: deps
 deps: ## install every Debian package that some target needs, if missing (root)
-	@.ci/deps test generate lint
+	@.ci/deps test generate lint old-kernel
 
 .PHONY: help
 help: ## this list
