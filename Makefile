@@ -134,8 +134,8 @@ OLDKERNEL ?=
 .PHONY: old-kernel
 old-kernel: ## the packet programs' tests on Debian's Linux 6.1, in qemu; OLDKERNEL='-run NAME' for some
 	@.ci/deps old-kernel
-	@go run ./test/internal/oldkernel $(OLDKERNEL)
-	@.ci/own bin
+	@status=0; go run ./test/internal/oldkernel $(OLDKERNEL) || status=$$?; \
+		.ci/own bin; exit $$status
 
 .PHONY: fmt
 fmt: ## format Go and C
