@@ -3,11 +3,6 @@
 package bench
 
 import (
-	"errors"
-	"fmt"
-	"log/slog"
-	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,10 +12,8 @@ import (
 )
 
 type dropOptions struct {
-	cfg     drop.Config
-	format  string
-	out     string
-	verbose bool
+	single
+	cfg drop.Config
 }
 
 func newDropCommand(io *streams.Streams) *cobra.Command {
@@ -41,33 +34,17 @@ in turn, and its own counters say how many.`,
 	flags.IntVar(&o.cfg.Rounds, "rounds", 11, "how often each target has its turn")
 	flags.DurationVar(&o.cfg.Warmup, "warmup", 50*time.Millisecond, "how long frames are sent before they count")
 	flags.DurationVar(&o.cfg.Sample, "sample", 300*time.Millisecond, "how long they count")
-	flags.StringVarP(&o.format, "output", "o", "table", "table or json")
-	flags.StringVar(&o.out, "out", "", "also save the JSON to this `file`")
-	flags.BoolVarP(&o.verbose, "verbose", "v", false, "say what is being done")
+	o.flags(flags)
 	return cmd
 }
 
-func (o *dropOptions) run(cmd *cobra.Command, io *streams.Streams) error {
-	if !slices.Contains([]string{"table", "json"}, o.format) {
-		return fmt.Errorf("no output format %q: use table or json", o.format)
+func (o *dropOptions) run(cmd *cobra.Command, io *streams.Streams) (err error) {
+	if o.cfg.Log, err = o.begin("drop", io); err != nil {
+		return err
 	}
-	if os.Geteuid() != 0 {
-		return errors.New("network namespaces can only be made by root: try `sudo vethway-bench drop`")
-	}
-	level := slog.LevelWarn
-	if o.verbose {
-		level = slog.LevelInfo
-	}
-	o.cfg.Log = slog.New(slog.NewTextHandler(io.Err, &slog.HandlerOptions{Level: level}))
 	rep, err := drop.Run(cmd.Context(), o.cfg)
 	if err != nil {
 		return err
 	}
-	if o.out != "" {
-		err = rep.Save(o.out)
-	}
-	if o.format == "json" {
-		return errors.Join(err, rep.Write(io.Out))
-	}
-	return errors.Join(err, rep.WriteText(io.Out))
+	return o.deliver(rep, io)
 }

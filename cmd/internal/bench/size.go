@@ -4,10 +4,6 @@ package bench
 
 import (
 	"errors"
-	"fmt"
-	"log/slog"
-	"os"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,10 +13,8 @@ import (
 )
 
 type sizeOptions struct {
-	cfg     size.Config
-	format  string
-	out     string
-	verbose bool
+	single
+	cfg size.Config
 }
 
 func newSizeCommand(io *streams.Streams) *cobra.Command {
@@ -42,33 +36,17 @@ it takes to attach them, how long one request takes that publishes or withdraws 
 	flags.IntVar(&o.cfg.Crowd, "crowd", size.DefaultCrowd, "containers to have, with 32 ports each, when attaching one of them is timed; 0: not at all")
 	flags.IntVar(&o.cfg.Rounds, "rounds", 5, "how often each request is timed")
 	flags.DurationVar(&o.cfg.Settle, "settle", 5*time.Second, "how long the daemon is left alone while its memory is read")
-	flags.StringVarP(&o.format, "output", "o", "table", "table or json")
-	flags.StringVar(&o.out, "out", "", "also save the JSON to this `file`")
-	flags.BoolVarP(&o.verbose, "verbose", "v", false, "say what is being done")
+	o.flags(flags)
 	return cmd
 }
 
-func (o *sizeOptions) run(cmd *cobra.Command, io *streams.Streams) error {
-	if !slices.Contains([]string{"table", "json"}, o.format) {
-		return fmt.Errorf("no output format %q: use table or json", o.format)
+func (o *sizeOptions) run(cmd *cobra.Command, io *streams.Streams) (err error) {
+	if o.cfg.Log, err = o.begin("size", io); err != nil {
+		return err
 	}
-	if os.Geteuid() != 0 {
-		return errors.New("network namespaces can only be made by root: try `sudo vethway-bench size`")
-	}
-	level := slog.LevelWarn
-	if o.verbose {
-		level = slog.LevelInfo
-	}
-	o.cfg.Log = slog.New(slog.NewTextHandler(io.Err, &slog.HandlerOptions{Level: level}))
 	rep, err := size.Run(cmd.Context(), o.cfg)
 	if rep == nil {
 		return err
 	}
-	if o.out != "" {
-		err = errors.Join(err, rep.Save(o.out))
-	}
-	if o.format == "json" {
-		return errors.Join(err, rep.Write(io.Out))
-	}
-	return errors.Join(err, rep.WriteText(io.Out))
+	return errors.Join(err, o.deliver(rep, io))
 }

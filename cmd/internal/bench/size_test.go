@@ -39,13 +39,14 @@ func TestSizeFromEndToEnd(t *testing.T) {
 	var names []string
 	for _, res := range printed.Results {
 		names = append(names, res.Name)
-		if res.Median <= 0 || len(res.Samples) != 2 {
+		// What five ports take is lost in what the daemon happens to have resident.
+		if res.Median <= 0 && res.Name != "memory-port" || len(res.Samples) != 2 {
 			t.Errorf("an implausible result: %+v", res)
 		}
 	}
 	// Only the daemon was built: what the command takes is left out, with a warning.
-	if got := strings.Join(names, " "); got != "attach memory publish publish-range unpublish unpublish-range "+
-		"publish publish-range unpublish unpublish-range start memory-full attach-last detach-last" {
+	if got := strings.Join(names, " "); got != "attach memory memory-flows publish publish-range unpublish unpublish-range "+
+		"publish publish-range unpublish unpublish-range start memory-full memory-port attach-last detach-last" {
 		t.Errorf("results are %q", got)
 	}
 	if !strings.Contains(stderr.String(), "the command is not measured") {
