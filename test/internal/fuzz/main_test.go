@@ -3,7 +3,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -44,5 +46,25 @@ func TestFollow(t *testing.T) {
 	table(&out, []target{{pkg: "m", name: "FuzzA", executions: "7", interesting: "1", err: fmt.Errorf("x")}})
 	if !strings.Contains(out.String(), "FAIL") {
 		t.Errorf("the table says\n%s", &out)
+	}
+}
+
+// The end of the time is no failure; an input that fails is one, also in the last moment.
+func TestJudge(t *testing.T) {
+	failed := errors.New("exit status 1")
+	for out, want := range map[string]error{
+		"--- FAIL: FuzzA (31.75s)\n    context deadline exceeded\nFAIL\n":                                   nil,
+		"--- FAIL: FuzzA (1.0s)\n    --- FAIL: FuzzA (0.00s)\n        a_test.go:5: wrong\n":                 failed,
+		"    context deadline exceeded\n    Failing input written to testdata/fuzz/FuzzA/8c5f\nFAIL\n":      failed,
+		"        a_test.go:5: reading: context deadline exceeded\n    Failing input written to testdata/\n": failed,
+		"panic: runtime error\n": failed,
+	} {
+		var one target
+		if err := one.follow(strings.NewReader(out), io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		if got := one.judge(failed); got != want {
+			t.Errorf("%v for\n%s", got, out)
+		}
 	}
 }
