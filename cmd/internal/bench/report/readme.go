@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -52,26 +53,53 @@ func Between(text, begin, end, body string) (string, error) {
 	return before + begin + "\n" + body + end + after, nil
 }
 
-// Markdown is the report's table of ratios.
+// Markdown is the report as tables of ratios, one for each scenario, number of CPUs and family: each has the columns of who was measured
+// in most of its lines. What stands in few of them is a comparison of its own, and has its place on the page of the run.
 func (r *Report) Markdown(baseline string) string {
 	rows, targets := r.rows()
+	// Curves, and times by themselves, are no lines of a table of ratios.
+	rows = slices.DeleteFunc(rows, func(r row) bool { return r.head.Axis != "" || r.head.LowerIsBetter })
 	var b strings.Builder
-	fmt.Fprintf(&b, "| scenario | workload | %s | %s |\n", "family, CPUs", strings.Join(targets, " | "))
-	fmt.Fprintf(&b, "|---|---|---|%s\n", strings.Repeat("---:|", len(targets)))
-	for _, row := range rows {
-		// Curves, and times by themselves, are no lines of a table of ratios.
-		if row.head.Axis != "" || row.head.LowerIsBetter {
-			continue
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].where() == rows[0].where() {
+			n++
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s, %d |", row.head.Scenario, row.head.what(), family(row.head.Family), row.head.CPUs)
+		markdownTable(&b, rows[:n], targets, baseline)
+		rows = rows[n:]
+	}
+	fmt.Fprintf(&b, "Medians of %d interleaved rounds; the ratio to %s is the median of the ratios within the rounds. %s\n",
+		r.Machine.Settings.Rounds, baseline, r.Machine)
+	return b.String()
+}
+
+// where is what the lines of a table have in common.
+func (r row) where() string {
+	if r.head.CPUs == 1 {
+		return fmt.Sprintf("%s, %s, one CPU", r.head.Scenario, family(r.head.Family))
+	}
+	return fmt.Sprintf("%s, %s, %d CPUs", r.head.Scenario, family(r.head.Family), r.head.CPUs)
+}
+
+func markdownTable(b *strings.Builder, rows []row, targets []string, baseline string) {
+	targets = slices.DeleteFunc(slices.Clone(targets), func(target string) bool {
+		n := 0
+		for _, row := range rows {
+			if row.results[target].Median != 0 {
+				n++
+			}
+		}
+		return 2*n <= len(rows)
+	})
+	fmt.Fprintf(b, "| %s | %s |\n|---|%s\n", rows[0].where(), strings.Join(targets, " | "), strings.Repeat("---:|", len(targets)))
+	for _, row := range rows {
+		fmt.Fprintf(b, "| %s |", row.head.what())
 		for _, name := range targets {
-			fmt.Fprintf(&b, " %s |", markdownCell(row.results[name], baseline))
+			fmt.Fprintf(b, " %s |", markdownCell(row.results[name], baseline))
 		}
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "\nMedians of %d interleaved rounds; the ratio to %s is the median of the ratios within the rounds. %s\n",
-		r.Machine.Settings.Rounds, baseline, r.Machine)
-	return b.String()
+	b.WriteByte('\n')
 }
 
 func markdownCell(result Result, baseline string) string {
