@@ -21,6 +21,13 @@ static __always_inline bool flow_makes_way(const struct flow_draft *draft, struc
 	return retired ? flow_entry_end_any(&draft->reply_key, other) : flow_entry_end_if_stale(&draft->reply_key, other);
 }
 
+/* Does a session of TCP that has ended, but was not seen being closed, stand for its port? reply is what its answers came by. */
+static __always_inline bool flow_rests(const struct flow_key *reply_key, const struct flow_value *reply)
+{
+	return reply->kind == FLOW_MASQUERADE && reply->flags & FLOW_REPLY && !(reply->tcp_flags & TCP_RST) &&
+	       !proto_is_bound(reply_key->proto) && settings_have(SETTING_PORTS_REST);
+}
+
 /* 0: reserved. -EEXIST: taken. Anything else: no room. */
 static __always_inline int flow_reserve(struct flow_draft *draft)
 {

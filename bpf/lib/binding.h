@@ -5,31 +5,17 @@
 #include "draft.h"
 #include "quota.h"
 
-static __always_inline bool setting_is_on(__u32 setting)
-{
-	const struct settings_value *settings = settings_get();
-
-	return settings && settings->flags & setting;
-}
-
 /* Has an internal endpoint one external port for all destinations? With TCP, by option. */
 static __always_inline bool proto_is_bound(__u8 proto)
 {
-	return proto != IPPROTO_TCP || setting_is_on(SETTING_BIND_TCP);
+	return proto != IPPROTO_TCP || settings_have(SETTING_BIND_TCP);
 }
 
 /* Whoever binds no port spares those of TCP sessions; those that are bound, binding_makes_way() does. */
 static __always_inline void flow_draft_bind(struct flow_draft *draft)
 {
 	draft->bind = proto_is_bound(draft->key.proto);
-	draft->spares = !draft->bind && setting_is_on(SETTING_PORTS_REST);
-}
-
-/* Does a session of TCP that has ended, but was not seen being closed, stand for its port? reply is what its answers came by. */
-static __always_inline bool flow_rests(const struct flow_key *reply_key, const struct flow_value *reply)
-{
-	return reply->kind == FLOW_MASQUERADE && reply->flags & FLOW_REPLY && !(reply->tcp_flags & TCP_RST) &&
-	       !proto_is_bound(reply_key->proto) && setting_is_on(SETTING_PORTS_REST);
+	draft->spares = !draft->bind && settings_have(SETTING_PORTS_REST);
 }
 
 static __always_inline bool binding_is_live(const struct binding_value *binding)
@@ -114,7 +100,7 @@ static __always_inline void binding_use(struct flow_draft *draft)
 /* The port of a container that is gone rests until the daemon collects it (RFC 6888 REQ-8). */
 static __always_inline bool binding_makes_way(const struct binding_key *outside, struct binding_value *other)
 {
-	return !setting_is_on(SETTING_PORTS_REST) && binding_end_if_stale(outside, other);
+	return !settings_have(SETTING_PORTS_REST) && binding_end_if_stale(outside, other);
 }
 
 /*
@@ -175,13 +161,11 @@ static __always_inline struct binding_value *binding_find(const struct packet *p
 /* May somebody whom no container has sent to be let in? */
 static __always_inline bool any_remote(const struct packet *pkt)
 {
-	const struct settings_value *setting;
 	__u32 flags = SETTING_ANY_REMOTE;
 
 	if (pkt->key.proto == IPPROTO_TCP && packet_is_syn(pkt))
 		flags |= SETTING_BIND_TCP;
 	else if (pkt->key.proto != IPPROTO_UDP)
 		return false;
-	setting = settings_get();
-	return setting && (setting->flags & flags) == flags;
+	return settings_have(flags);
 }

@@ -12,6 +12,14 @@ static __always_inline const struct settings_value *settings_get(void)
 	return bpf_map_lookup_elem(&settings, &zero);
 }
 
+/* Are all of these SETTING_* on? */
+static __always_inline bool settings_have(__u32 flags)
+{
+	const struct settings_value *all = settings_get();
+
+	return all && (all->flags & flags) == flags;
+}
+
 static __always_inline struct quota_value *quota_get(__u32 slot)
 {
 	struct quota_value *quota = bpf_map_lookup_elem(&quotas, &slot), none = {};

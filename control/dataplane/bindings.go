@@ -28,8 +28,8 @@ const (
 )
 
 // bindings lets the external ports on which no flow hangs any more rest, and collects them once they have rested; those of closed TCP
-// sessions, and all when the table is nearly full, at once. Containers that are gone make no difference. It needs to know from the scan of the flows which are in use; that no
-// flow was made since is checked in the kernel.
+// sessions, and all when the table is nearly full, at once. Containers that are gone make no difference. It needs to know from the scan
+// of the flows which are in use; that no flow was made since is checked in the kernel.
 func (c *collector) bindings(ctx context.Context) error {
 	table := c.d.maps.Bindings
 	var list []boundTo
