@@ -74,16 +74,16 @@ func suitesOf(out *os.File) error {
 	if err != nil {
 		return fmt.Errorf("read the plan: %w", err)
 	}
-	var todo plan
-	if err := json.Unmarshal(text, &todo); err != nil {
+	var job plan
+	if err := json.Unmarshal(text, &job); err != nil {
 		return fmt.Errorf("read the plan: %w", err)
 	}
-	for _, m := range todo.Modules {
+	for _, m := range job.Modules {
 		if err := load(m); err != nil {
 			return fmt.Errorf("load %s: %w", m, err)
 		}
 	}
-	for _, s := range todo.Suites {
+	for _, s := range job.Suites {
 		fmt.Fprintf(out, "%s%s\n", beginMark, s.Name)
 		cmd := exec.Command("/tests/"+s.Name, s.Args...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = "/tmp", out, out

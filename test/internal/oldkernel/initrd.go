@@ -37,7 +37,7 @@ func (a *archive) add(name, from string) {
 }
 
 // write writes the initramfs.
-func (a *archive) write(path string, todo plan) (err error) {
+func (a *archive) write(path string, job plan) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("create the initramfs: %w", err)
@@ -47,13 +47,13 @@ func (a *archive) write(path string, todo plan) (err error) {
 	if err != nil {
 		return fmt.Errorf("compress the initramfs: %w", err)
 	}
-	if err := a.pack(z, todo); err != nil {
+	if err := a.pack(z, job); err != nil {
 		return fmt.Errorf("write the initramfs: %w", err)
 	}
 	return z.Close()
 }
 
-func (a *archive) pack(w io.Writer, todo plan) error {
+func (a *archive) pack(w io.Writer, job plan) error {
 	c := &cpio{w: bufio.NewWriter(w)}
 	for _, d := range a.dirs {
 		c.entry(d, modeDir|0o755, 0, 0, nil)
@@ -62,7 +62,7 @@ func (a *archive) pack(w io.Writer, todo plan) error {
 	// and the kernel gives us /dev/console, before we can mount a /dev.
 	c.entry("dev/console", modeDevice|0o600, 5, 1, nil)
 	c.entry("dev/null", modeDevice|0o666, 1, 3, nil)
-	text, err := json.Marshal(todo)
+	text, err := json.Marshal(job)
 	if err != nil {
 		return err
 	}

@@ -59,13 +59,13 @@ func TestArchive(t *testing.T) {
 	}
 	a := archive{dirs: []string{"dev", "tests"}}
 	a.add("tests/packet", from)
-	todo := plan{Modules: []string{"/modules/veth.ko"}, Suites: []suite{{Name: "packet", Args: []string{"-test.v"}}}}
-	text, err := json.Marshal(todo)
+	job := plan{Modules: []string{"/modules/veth.ko"}, Suites: []suite{{Name: "packet", Args: []string{"-test.v"}}}}
+	text, err := json.Marshal(job)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := a.pack(&b, todo); err != nil {
+	if err := a.pack(&b, job); err != nil {
 		t.Fatal(err)
 	}
 	want := []member{

@@ -102,7 +102,7 @@ func run(ctx context.Context, c config) error {
 // pack builds the binaries and writes the initramfs.
 func (c config) pack(ctx context.Context, k kernel, path string) error {
 	a := archive{dirs: []string{"dev", "proc", "sys", "run", "tmp", "modules", "tests"}}
-	var todo plan
+	var job plan
 	init := filepath.Join(c.dir, "init")
 	if err := gobuild(ctx, "build", init, "./test/internal/oldkernel"); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (c config) pack(ctx context.Context, k kernel, path string) error {
 	for _, m := range k.modules {
 		name := "modules/" + filepath.Base(m)
 		a.add(name, m)
-		todo.Modules = append(todo.Modules, "/"+name)
+		job.Modules = append(job.Modules, "/"+name)
 	}
 	for _, s := range suites {
 		bin := filepath.Join(c.dir, s.name+".test")
@@ -127,9 +127,9 @@ func (c config) pack(ctx context.Context, k kernel, path string) error {
 		if c.skip != "" {
 			args = append(args, "-test.skip="+c.skip)
 		}
-		todo.Suites = append(todo.Suites, suite{Name: s.name, Args: args})
+		job.Suites = append(job.Suites, suite{Name: s.name, Args: args})
 	}
-	return a.write(path, todo)
+	return a.write(path, job)
 }
 
 func gobuild(ctx context.Context, verb, out, pkg string, flags ...string) error {
