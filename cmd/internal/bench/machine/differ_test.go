@@ -24,9 +24,12 @@ func TestDifferences(t *testing.T) {
 		"equal, whatever the number": {map[string]report.Setting{
 			"one": target("veth mtu 1500 tso on"), "two": target("veth mtu 1500 tso on", "veth mtu 1500 tso on"),
 		}, nil},
-		"one of three": {map[string]report.Setting{
-			"one": target("veth tso on"), "odd": target("veth tso on", "veth tso off"), "two": target("veth tso on"),
-		}, []string{"odd has veths with tso off; tso on, others tso on"}},
+		"one of three, and only in what differs": {map[string]report.Setting{
+			"one": target("veth mtu 1500 tso on"), "odd": target("veth mtu 1500 tso on", "veth mtu 1500 tso off"), "two": target("veth mtu 1500 tso on"),
+		}, []string{"odd: tso off and on (others on)"}},
+		"one of two: the first by name is the measure": {map[string]report.Setting{
+			"a": target("veth mtu 1500 tso on"), "b": target("veth mtu 9000 tso off"),
+		}, []string{"b: mtu 9000 (others 1500), tso off (others on)"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Differences(tc.targets); !slices.Equal(got, tc.want) {

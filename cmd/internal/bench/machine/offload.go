@@ -55,7 +55,7 @@ func Describe(site target.Site) (report.Setting, []string, error) {
 			if err != nil {
 				return report.Setting{}, nil, fmt.Errorf("describe target %s: %w", site.Name(), err)
 			}
-			setting.Devices[name] = fmt.Sprintf("%s mtu %d gso %v gro %v %s", link.Kind, link.MTU, link.GSO, link.GRO, state)
+			setting.Devices[name] = fmt.Sprintf("%s mtu %d gso_max_size %v gro_max_size %v %s", link.Kind, link.MTU, link.GSO, link.GRO, state)
 			if link.Kind == "veth" && len(off) > 0 {
 				warnings = append(warnings, fmt.Sprintf("%s: %s off", name, strings.Join(off, ", ")))
 			}

@@ -26,7 +26,8 @@ func example() *Report {
 	}
 	r := &Report{Machine: Machine{
 		Kernel: "6.18", CPU: "Some CPU", Cores: 2, Time: "2026-01-01T00:00:00Z", Settings: Settings{Rounds: 3},
-		Targets: map[string]Setting{"iptables": {Proof: "12 packets"}, "vethway": {Proof: "3 flows"}},
+		Targets:     map[string]Setting{"iptables": {Proof: "12 packets"}, "vethway": {Proof: "3 flows"}},
+		Differences: []string{"vethway: mtu 9000 (others 1500)"},
 	}}
 	r.Results = append(r.Results, cell("stream-in", "Gbit/s",
 		[]Sample{{Value: 10}, {Value: 5}, {Value: 10}}, []Sample{{Value: 15}, {Value: 7}, {Value: 16}})...)
@@ -147,6 +148,7 @@ Medians of 3 rounds, and the median of the ratios to iptables within the rounds.
 Linux 6.18, Some CPU, 2 cores, 2026-01-01T00:00:00Z.
 iptables: 12 packets
 vethway: 3 flows
+not as the others: veths of vethway: mtu 9000 (others 1500)
 `
 	if out.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)

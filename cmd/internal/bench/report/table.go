@@ -67,7 +67,7 @@ func (r *Report) WriteText(w io.Writer, baseline string) error {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\nMedians of %d rounds, and the median of the ratios to %s within the rounds.\n%s\n%s",
-		r.Machine.Settings.Rounds, baseline, r.Machine, r.proofs()+r.checks())
+		r.Machine.Settings.Rounds, baseline, r.Machine, r.proofs()+r.differences()+r.checks())
 	if err != nil {
 		return fmt.Errorf("print report: %w", err)
 	}
@@ -157,6 +157,15 @@ func (r *Report) checks() string {
 			fmt.Fprintf(&b, "%s %s %s on %d CPUs, %s: %s measures %.2f (%.2f to %.2f) of our figure\n",
 				c.Scenario, c.Workload, family(c.Family), c.CPUs, c.Target, c.By, c.Ratio.Median, c.Ratio.Min, c.Ratio.Max)
 		}
+	}
+	return b.String()
+}
+
+// differences are what the reader must know of before comparing two targets.
+func (r *Report) differences() string {
+	var b strings.Builder
+	for _, d := range r.Machine.Differences {
+		fmt.Fprintf(&b, "not as the others: veths of %s\n", d)
 	}
 	return b.String()
 }

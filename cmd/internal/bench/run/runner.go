@@ -110,9 +110,6 @@ func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
 	}
 	rep.Machine.Targets, err = r.describe(ctx)
 	rep.Machine.Differences = machine.Differences(rep.Machine.Targets)
-	for _, d := range rep.Machine.Differences {
-		r.Log.Warn("targets differ", "how", d)
-	}
 	err = errors.Join(append(errs, err, closeSites(r.sites))...)
 	r.sites = nil
 	return err
