@@ -156,7 +156,7 @@ ask() {
 # refuse wants no answer: refuse WHO TITLE URL
 refuse() {
 	local got ok=no
-	got=$(from "$1" curl -s --max-time 1 "$3" 2>/dev/null || true)
+	got=$(from "$1" curl -s --max-time 1 "$3" 2>/dev/null || true) # that it fails is what is wanted
 	[ -z "$got" ] && ok=yes got="no answer"
 	row $ok "$2" "$3" "$got"
 }
@@ -165,7 +165,7 @@ refuse() {
 check_empty() {
 	local title=$1 out
 	shift
-	out=$("$@" 2>&1 | grep -v '^#' || true)
+	out=$("$@" 2>&1 | grep -v '^#' || true) # grep fails when it prints nothing; the command's own errors are in out
 	if [ -z "$out" ]; then
 		row yes "$title" "" "(empty)"
 	else
@@ -186,12 +186,12 @@ benchmark() {
 tear_down() {
 	show vethway stop -t 2s c1 c2 d1
 	show kill "$daemon_pid"
-	wait "$daemon_pid" || true
+	wait "$daemon_pid"
 	daemon_pid=
 	printf '%s$ nsenter --net=HOST vethwayd uninstall ...%s\n' "$dim" "$plain"
 	in_ns "$host" vethwayd uninstall "${daemon_flags[@]}"
 	local left
-	left=$(in_ns "$host" ip -o link | grep -cv -e ' lo:' -e ' eth0@' || true)
+	left=$(in_ns "$host" ip -o link | grep -cv -e ' lo:' -e ' eth0@' || true) # grep -c counts 0 and fails
 	if [ "$left" = 0 ] && [ ! -e "$tmp/state" ] && [ ! -e "$tmp/bpf" ] && [ ! -e "$tmp/run" ]; then
 		row yes "what is left behind" "" "nothing"
 	else
