@@ -4,11 +4,8 @@ package control
 
 import (
 	"context"
-	"slices"
+	"maps"
 )
-
-// partSize is how many containers a reconcile looks at before it passes its turn: each takes a millisecond or so.
-const partSize = 4
 
 // pass lets everybody go first who waits for the turn.
 func (e *Engine) pass() {
@@ -17,17 +14,17 @@ func (e *Engine) pass() {
 }
 
 // reconcileParts is a transition from nothing, too, but in parts between which requests have their turn. The first part is of networks, the
-// others are of a few containers each; every one begins with the state as it has become. What a request attached meanwhile it has
-// looked at itself.
+// others are of a container each, which takes a millisecond or so: who sends one request after the other meets every part. Each begins
+// with the state as it has become. What a request attached meanwhile it has looked at itself.
 func (t *transition) reconcileParts(ctx context.Context) error {
 	t.to = t.e.state.Load()
 	t.from = &state{containers: t.to.containers}
 	if err := t.steps(ctx, t.ensureDetour, t.ensureBridges, t.ensureCutter, t.sync); err != nil {
 		return err
 	}
-	for some := range slices.Chunk(t.to.sortedContainers(), partSize) {
+	for _, c := range t.to.sortedContainers() {
 		t.e.pass()
-		if err := t.reconcilePart(ctx, some); err != nil {
+		if err := t.reconcilePart(ctx, c.ID); err != nil {
 			return err
 		}
 	}
@@ -35,17 +32,17 @@ func (t *transition) reconcileParts(ctx context.Context) error {
 	return nil
 }
 
-func (t *transition) reconcilePart(ctx context.Context, some []*container) error {
+func (t *transition) reconcilePart(ctx context.Context, id string) error {
 	t.to = t.e.state.Load()
-	t.from = t.to.clone()
-	there := some[:0]
-	for _, c := range some {
-		if now := t.to.containers[c.ID]; now != nil {
-			there = append(there, now)
-			delete(t.from.containers, c.ID)
-		}
+	c := t.to.containers[id]
+	if c == nil {
+		return nil
 	}
-	t.gone, t.ensured, t.news = t.e.vanished(ctx, there), nil, false
+	from := *t.to
+	from.containers = maps.Clone(from.containers)
+	delete(from.containers, id)
+	t.from = &from
+	t.gone, t.ensured, t.news = t.e.vanished(ctx, []*container{c}), nil, false
 	err := t.steps(ctx, t.ensureEndpoints, t.recordInterfaces, t.syncNews, t.activate, t.setRoutes)
 	if len(t.gone) > 0 {
 		t.e.letGo(ctx, t.gone)

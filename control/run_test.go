@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -180,6 +181,47 @@ func TestConcurrentRequests(t *testing.T) {
 	if len(seen) != 12 {
 		t.Errorf("%d addresses for 6 containers", len(seen))
 	}
+}
+
+// TestRequestsWaitForOneContainer: every request of a series meets a reconcile that is under way, and is to have its turn when that has looked
+// at one more container.
+func TestRequestsWaitForOneContainer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.network("web")
+		for _, name := range []string{"c1", "c2", "c3", "c4", "c5", "c6"} {
+			w.mustAttach(name, "web")
+		}
+		next := make(chan struct{})
+		began, whenPublished := 0, []int{}
+		w.faults.Set(func(op string) controltest.Fault {
+			switch op {
+			case "EnsureEndpoint":
+				began++
+				<-next
+			case "Commit":
+				whenPublished = append(whenPublished, began)
+			}
+			return controltest.Fault{}
+		})
+		reconciled := make(chan error)
+		go func() { reconciled <- w.engine.Reconcile(context.Background()) }()
+		synctest.Wait()
+		for _, port := range []string{"8080:80", "8081:80"} {
+			go func() {
+				if _, err := w.publish("c1", port); err != nil {
+					t.Error(err)
+				}
+			}()
+			synctest.Wait()
+			next <- struct{}{}
+			synctest.Wait()
+		}
+		close(next)
+		if err := <-reconciled; err != nil || began != 6 || !slices.Equal(whenPublished, []int{1, 2}) {
+			t.Errorf("published when %v of %d containers had been looked at, %v", whenPublished, began, err)
+		}
+	})
 }
 
 func TestWaitingForTheTurnEndsWithTheContext(t *testing.T) {

@@ -169,8 +169,22 @@ func (s *state) sortedNetworks() []*network {
 }
 
 func (s *state) sortedContainers() []*container {
-	return slices.SortedFunc(maps.Values(s.containers), func(a, b *container) int { return strings.Compare(a.Name, b.Name) })
+	return slices.SortedFunc(maps.Values(s.containers), byName)
 }
+
+// changedSince are the containers that are not just as in another state, by name.
+func (s *state) changedSince(before *state) []*container {
+	var some []*container
+	for id, c := range s.containers {
+		if before.containers[id] != c {
+			some = append(some, c)
+		}
+	}
+	slices.SortFunc(some, byName)
+	return some
+}
+
+func byName(a, b *container) int { return strings.Compare(a.Name, b.Name) }
 
 // network finds a network by name, ID or the beginning of an ID.
 func (s *state) network(ref string) (*network, error) {

@@ -141,11 +141,8 @@ func (t *transition) ensureCutter(ctx context.Context) error {
 }
 
 func (t *transition) ensureEndpoints(ctx context.Context) error {
-	for _, c := range t.to.sortedContainers() {
+	for _, c := range t.to.changedSince(t.from) {
 		before := t.from.containers[c.ID]
-		if before == c {
-			continue
-		}
 		for _, ep := range c.Endpoints {
 			if before != nil && slices.Contains(before.Endpoints, ep) {
 				continue
@@ -187,12 +184,14 @@ func (t *transition) ensureEndpoint(ctx context.Context, a attachment) error {
 
 // recordInterfaces makes the interface names that the kernel chose part of the state, so that they stay.
 func (t *transition) recordInterfaces(ctx context.Context) error {
-	next := t.to.clone()
-	changed := false
+	var next *state
 	for _, a := range t.ensured {
 		name := t.e.kernel.ends[a.endpoint.ID].ContainerName
 		if name == "" || name == a.endpoint.Interface {
 			continue
+		}
+		if next == nil {
+			next = t.to.clone()
 		}
 		c := *next.containers[a.container.ID]
 		c.Endpoints = slices.Clone(c.Endpoints)
@@ -200,9 +199,8 @@ func (t *transition) recordInterfaces(ctx context.Context) error {
 		ep.Interface, ep.NameChosen = name, true
 		c.Endpoints[slices.Index(c.Endpoints, a.endpoint)] = &ep
 		next.containers[c.ID] = &c
-		changed = true
 	}
-	if !changed {
+	if next == nil {
 		return nil
 	}
 	if err := t.e.save(ctx, next); err != nil {
@@ -261,9 +259,9 @@ func (t *transition) setRoutes(ctx context.Context) error {
 	for _, a := range t.ensured {
 		fresh[a.container.ID] = true
 	}
-	for _, c := range t.to.sortedContainers() {
+	for _, c := range t.to.changedSince(t.from) {
 		before := t.from.containers[c.ID]
-		if before == c || t.gone[c.ID] || len(c.Endpoints) == 0 {
+		if t.gone[c.ID] || len(c.Endpoints) == 0 {
 			continue
 		}
 		routes := t.to.defaultRoutes(c)
@@ -285,7 +283,7 @@ func (t *transition) setRoutes(ctx context.Context) error {
 // remove takes away the links that only the old state has. A failure never ends the transition: the programs know no more
 // of them, and the next reconcile removes what is left.
 func (t *transition) remove(ctx context.Context) error {
-	for _, c := range t.from.sortedContainers() {
+	for _, c := range t.from.changedSince(t.to) {
 		now := t.to.containers[c.ID]
 		for _, ep := range c.Endpoints {
 			if now != nil && now.on(ep.Network) != nil && now.on(ep.Network).ID == ep.ID {

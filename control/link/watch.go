@@ -19,7 +19,8 @@ import (
 const watchBuffer = 4 << 20
 
 // Watch signals changes of the host's links, addresses, routes and rules until ctx ends, when it closes the channel. Signals are
-// coalesced; the receiver looks for itself at what changed. That we attach and remove endpoints is no change.
+// coalesced; the receiver looks for itself at what changed. That we attach and remove endpoints is no change, nor is a message that says
+// what the one before it did.
 func (l *Links) Watch(ctx context.Context) (<-chan struct{}, error) {
 	s, err := l.subscribe()
 	if err != nil {
@@ -81,16 +82,26 @@ func (l *Links) resubscribe(ctx context.Context) *nl.NetlinkSocket {
 func (l *Links) receive(ctx context.Context, s *nl.NetlinkSocket, changed chan<- struct{}) error {
 	stop := context.AfterFunc(ctx, s.Close)
 	defer stop()
+	heard := newNews()
 	for {
 		messages, _, err := s.Receive()
 		// An overrun lost events, but the socket goes on.
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return err
 		}
+		if err != nil {
+			heard = newNews()
+		}
 		if err != nil || slices.ContainsFunc(messages, changesRouting) {
 			l.reroutings.Add(1)
 		}
-		if err != nil || slices.ContainsFunc(messages, func(m syscall.NetlinkMessage) bool { return changesHost(m) && !l.ourDoing(m) }) {
+		changes := err != nil
+		for _, m := range messages {
+			if changesHost(m) && !heard.repeats(m) && !changes {
+				changes = !l.ourDoing(m)
+			}
+		}
+		if changes {
 			signal(changed)
 		}
 	}

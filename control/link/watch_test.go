@@ -117,6 +117,43 @@ func TestWatchLeavesOutTimersOfPorts(t *testing.T) {
 	}
 }
 
+// TestWatchLeavesOutWhatIsNotNew: the kernel reports an interface whose offloads were switched in the words that it had for it before. All
+// containers would be looked at for each.
+func TestWatchLeavesOutWhatIsNotNew(t *testing.T) {
+	l := newLab(t)
+	l.run(l.host, "ip link add up0 type veth peer name down0")
+	l.run(l.host, "ip link set up0 up")
+	l.run(l.host, "ip link set down0 up")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	changed, err := l.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet(changed)
+	l.run(l.host, "ethtool -K up0 gro on")
+	wantSignal(t, changed, "the first that was heard of it")
+	quiet(changed)
+	heard := monitor(t, l.host)
+	l.run(l.host, "ethtool -K up0 gro off")
+	if len(heard()) == 0 {
+		t.Fatal("the kernel reports no switching of offloads")
+	}
+	select {
+	case <-changed:
+		t.Error("a signal for what was known")
+	case <-time.After(200 * time.Millisecond):
+	}
+	for _, command := range []string{"ip link set up0 mtu 1400", "ip link set up0 down", "ip link set up0 up"} {
+		quiet(changed)
+		l.run(l.host, command)
+		wantSignal(t, changed, command)
+	}
+	cancel()
+	for range changed {
+	}
+}
+
 // TestWatchLeavesOutOurDoing: attaching and removing endpoints is no news, but whatever somebody else does to their host ends is.
 func TestWatchLeavesOutOurDoing(t *testing.T) {
 	l := newLab(t)
