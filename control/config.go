@@ -58,6 +58,7 @@ type Config struct {
 	StateFile  string
 	AttachMode string
 	Features   []string
+	FlowTable  int // flows that it holds
 }
 
 func (c *Config) setDefaults() error {

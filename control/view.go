@@ -208,7 +208,7 @@ func (e *Engine) Status(context.Context) (api.Status, error) {
 	v := api.Status{
 		Version: e.cfg.Version, PID: os.Getpid(), Started: e.started, UptimeSeconds: time.Since(e.started).Seconds(),
 		Netns: e.cfg.Netns, StateFile: e.cfg.StateFile, AttachMode: e.cfg.AttachMode,
-		Features: append([]string{}, e.cfg.Features...), Networks: len(s.networks), Containers: len(s.containers),
+		Features: append([]string{}, e.cfg.Features...), FlowTable: e.cfg.FlowTable, Networks: len(s.networks), Containers: len(s.containers),
 		LastReconcile: r.at, Degraded: append([]api.Condition{}, r.degraded...), Uplinks: []api.Uplink{},
 	}
 	for _, c := range s.containers {

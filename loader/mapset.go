@@ -13,10 +13,14 @@ import (
 	"github.com/vethway/vethway/maps"
 )
 
-// openMaps opens the pinned maps and makes those that are missing. It changes spec to fit a flow table of another size.
+// openMaps opens the pinned maps and makes those that are missing. It changes spec to fit tables of another size.
 func (l *Loader) openMaps(spec *ebpf.CollectionSpec) error {
+	flows, bindings := spec.Maps[bpf.VethwayMapFlows], spec.Maps[bpf.VethwayMapBindings]
 	if l.cfg.FlowEntries != 0 {
-		spec.Maps[bpf.VethwayMapFlows].MaxEntries = l.cfg.FlowEntries
+		// As many bindings for each flow as in the object.
+		ratio := flows.MaxEntries / bindings.MaxEntries
+		flows.MaxEntries = l.cfg.FlowEntries
+		bindings.MaxEntries = max(1, l.cfg.FlowEntries/ratio)
 	}
 	names, err := maps.NamesOf(spec)
 	if err != nil {
@@ -68,10 +72,11 @@ func (l *Loader) openMap(name string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", path, ErrForeignPin, err)
 	}
-	if name == bpf.VethwayMapFlows && m.MaxEntries() != spec.MaxEntries {
+	if sized(name) && m.MaxEntries() != spec.MaxEntries {
 		// Another size is no other layout: the flows that are in it are worth more than the wish.
 		if l.cfg.FlowEntries != 0 {
-			l.log.Warn("the flow table keeps its size until vethway is uninstalled", "entries", m.MaxEntries(), "wanted", spec.MaxEntries)
+			l.log.Warn("a table keeps the size that it was made with until vethway is uninstalled or the machine starts again",
+				"table", name, "entries", m.MaxEntries(), "wanted", spec.MaxEntries)
 		}
 		spec.MaxEntries = m.MaxEntries()
 	}
@@ -80,6 +85,9 @@ func (l *Loader) openMap(name string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	}
 	return m, nil
 }
+
+// sized says whether a pinned map may have another size than that of the object.
+func sized(name string) bool { return name == bpf.VethwayMapFlows || name == bpf.VethwayMapBindings }
 
 func makeMap(path string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	m, err := ebpf.NewMap(spec)

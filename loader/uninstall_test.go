@@ -5,6 +5,7 @@ package loader_test
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,14 +93,25 @@ func TestForeignPins(t *testing.T) {
 	}
 }
 
+// A table that is made has the size that is wanted, one that is there keeps its own, and the log says so.
 func TestFlowTableKeepsItsSize(t *testing.T) {
 	l := newLab(t)
-	l.open(l.config()).Close()
+	o := l.open(l.config())
+	if flows, bindings := o.Maps().Flows.Capacity(), o.Maps().Bindings.Capacity(); flows != 4096 || bindings != 2048 {
+		t.Errorf("new tables hold %d flows and %d bindings, want 4096 and 2048", flows, bindings)
+	}
+	o.Close()
+	var log strings.Builder
 	cfg := l.config()
-	cfg.FlowEntries = 1 << 20
-	o := l.open(cfg)
-	if got := o.Maps().Flows.Capacity(); got != 4096 {
-		t.Errorf("the flow table holds %d entries, want 4096", got)
+	cfg.FlowEntries, cfg.Logger = 1<<20, slog.New(slog.NewTextHandler(&log, nil))
+	o = l.open(cfg)
+	if flows, bindings := o.Maps().Flows.Capacity(), o.Maps().Bindings.Capacity(); flows != 4096 || bindings != 2048 {
+		t.Errorf("the tables hold %d flows and %d bindings, want 4096 and 2048", flows, bindings)
+	}
+	for _, want := range []string{"table=flows entries=4096 wanted=1048576", "table=bindings entries=2048 wanted=524288"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, log.String())
+		}
 	}
 }
 

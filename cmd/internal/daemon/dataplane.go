@@ -48,14 +48,14 @@ func openPackets(ctx context.Context, c Config, links *link.Links, log *slog.Log
 			PinDir: c.BPFFS, CgroupPath: c.Cgroup, NetnsCookie: links.Cookie(),
 			AttachMode: loader.AttachMode(c.Attach), Clsact: loader.AdaptClsact(links),
 			PoolFirst: nat.First, PoolLast: nat.Last, LocalFirst: facts.PortRange[0], LocalLast: facts.PortRange[1],
-			Logger: log,
+			FlowEntries: c.Flows.entries(), Logger: log,
 		})
 		return err
 	})
 	if err != nil {
 		return nil, explainLoader(fmt.Errorf("load the packet programs: %w", err))
 	}
-	if err := c.Flows.checkRoom(l.Maps().Flows.Capacity() / 2); err != nil {
+	if err := c.Flows.checkRoom(flowCapacity(l)); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	d, err := dataplane.New(dataplane.Config{Loader: l, Logger: log})
@@ -64,6 +64,9 @@ func openPackets(ctx context.Context, c Config, links *link.Links, log *slog.Log
 	}
 	return &packets{Dataplane: d, loader: l, namespace: c.Namespace}, nil
 }
+
+// flowCapacity is how many flows the table holds, which may be older than what is wanted of it.
+func flowCapacity(l *loader.Loader) int { return l.Maps().Flows.Capacity() / entriesOfFlow }
 
 // badNATPorts gives a conflict about NAT ports its exit code.
 func badNATPorts(err error) error {

@@ -76,7 +76,7 @@ func (e *engine) open(ctx context.Context, c Config, log *slog.Logger) error {
 	cfg := control.Config{
 		Links: links, Dataplane: plane, Store: db, Log: log, MTU: c.MTU, Uplinks: c.Uplinks,
 		Version: Version(), Netns: fmt.Sprint(links.Cookie()), StateFile: db.Path(),
-		AttachMode: string(plane.loader.Mode()), Features: plane.loader.Features().Names(),
+		FlowTable: flowCapacity(plane.loader), AttachMode: string(plane.loader.Mode()), Features: plane.loader.Features().Names(),
 	}
 	cfg.Splice = plane.loader.Features().Splice
 	if cfg.Detour = plane.loader.Features().Defragment; !cfg.Detour {

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -16,6 +17,17 @@ import (
 // to one destination than there are NAT ports.
 const DefaultMaxFlows = 65536
 
+// What --flow-table-size may be. The least holds what one container may have by default, the most takes 128 MB before the
+// first flow: sixteen bytes for each of the entries, of which a flow has two.
+const (
+	DefaultFlowTable = 262144
+	leastFlowTable   = DefaultMaxFlows
+	mostFlowTable    = 4194304
+)
+
+// entriesOfFlow is one for each direction.
+const entriesOfFlow = 2
+
 // Values of --tcp-mapping (RFC 4787 section 4.1, RFC 5382 REQ-1).
 const (
 	tcpDependent   = "address-and-port-dependent"
@@ -24,6 +36,7 @@ const (
 
 // FlowConfig says how many flows there may be, and how long they live.
 type FlowConfig struct {
+	TableSize      int // flows of all containers at a time; 0: DefaultFlowTable
 	MaxFlows       int // of a container at a time; 0: any number
 	MaxFlowRate    int // of a container in a second; 0: any number
 	AllowShort     bool
@@ -34,6 +47,8 @@ type FlowConfig struct {
 }
 
 func (c *FlowConfig) addFlags(f *pflag.FlagSet) {
+	f.IntVar(&c.TableSize, "flow-table-size", DefaultFlowTable,
+		"flows of all containers and the host's ports at a time; tables that are there already keep their size")
 	f.IntVar(&c.MaxFlows, "max-flows", DefaultMaxFlows, "flows that a container may have begun at a time; 0: any number")
 	f.IntVar(&c.MaxFlowRate, "max-flow-rate", 0, "flows that a container may begin in a second; 0: any number")
 	for _, t := range control.Timers() {
@@ -62,6 +77,9 @@ func (c *FlowConfig) check() error {
 			return exit.Errorf(exit.BadConfig, "%s %d: want a number from 1 to %d, or 0 for any number", limit.flag, limit.value, uint32(math.MaxUint32))
 		}
 	}
+	if c.TableSize != 0 && (c.TableSize < leastFlowTable || c.TableSize > mostFlowTable) {
+		return exit.Errorf(exit.BadConfig, "flow-table-size %d: want %d to %d flows", c.TableSize, leastFlowTable, mostFlowTable)
+	}
 	if c.TCPMapping != "" && c.TCPMapping != tcpDependent && c.TCPMapping != tcpIndependent {
 		return exit.Errorf(exit.BadConfig, "tcp-mapping %q: want %s or %s", c.TCPMapping, tcpDependent, tcpIndependent)
 	}
@@ -75,6 +93,11 @@ func (c *FlowConfig) checkRoom(flows int) error {
 		return exit.Errorf(exit.BadConfig, "max-flows %d: the flow table holds %d", c.MaxFlows, flows).WithHint("0 is any number")
 	}
 	return nil
+}
+
+// entries is the size of the table that is wanted.
+func (c *FlowConfig) entries() uint32 {
+	return entriesOfFlow * uint32(cmp.Or(c.TableSize, DefaultFlowTable))
 }
 
 // timeouts are the defaults, and what was given in their place.

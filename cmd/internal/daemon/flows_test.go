@@ -51,6 +51,12 @@ func TestFlowFlags(t *testing.T) {
 	if c.Flows.MaxFlows != DefaultMaxFlows || c.Flows.MaxFlowRate != 10 {
 		t.Errorf("limits %d, %d", c.Flows.MaxFlows, c.Flows.MaxFlowRate)
 	}
+	if got := c.Flows.entries(); got != 524288 {
+		t.Errorf("a flow table of %d entries", got)
+	}
+	if c, err = parse(t, "flow-table-size: 500000\n"); err != nil || c.Flows.entries() != 1000000 {
+		t.Errorf("a table of 500,000 flows: %d entries, %v", c.Flows.entries(), err)
+	}
 	if c, err = parse(t, "", "--udp-timeout=5s", "--allow-short-timeouts"); err != nil {
 		t.Error(err)
 	} else if got, err := c.Flows.timeouts(); err != nil || got.UDP != 5*time.Second {
@@ -70,6 +76,8 @@ func TestFlowFlagsRefused(t *testing.T) {
 		{"udp-timeout: soon", "", `"soon" is not a time`},
 		{"port-rest: -1s", "", "too short"},
 		{"", "--max-flows=-1", "max-flows -1: want"},
+		{"", "--flow-table-size=65535", "flow-table-size 65535: want 65536 to 4194304 flows"},
+		{"flow-table-size: 4194305", "", "flow-table-size 4194305: want"},
 		{"tcp-mapping: any", "", `tcp-mapping "any": want address-and-port-dependent or endpoint-independent`},
 		{"", "--max-flow-rate=4294967296", "max-flow-rate 4294967296: want"},
 	} {
