@@ -40,6 +40,9 @@ func small(t *testing.T) run.Plan {
 	}
 	for _, axis := range run.Axes() {
 		s := run.Series{Axis: axis, Points: []int{1, 40}, Cells: cells[1:], Targets: targets, Rounds: 1, Most: map[string]int{"nftables": 1}}
+		if axis == run.Ports || axis == run.Flows {
+			s.Beside = "vethway"
+		}
 		if axis == run.Containers {
 			s.Points, s.Creates = []int{2, 3}, 1
 		}
@@ -80,9 +83,10 @@ func TestEverythingOfAPreset(t *testing.T) {
 		}
 		count[strings.TrimSpace(r.Workload+" "+r.Axis)]++
 	}
-	// Three targets at the first point, two at the second; over containers nftables has neither.
+	// Three targets at the first point, two at the second, and vethway as it was at the first beside them over ports and flows; over
+	// containers nftables has neither.
 	want := map[string]int{
-		"stream-in": 3, "program": 6, "crr ports": 5, "udp ports": 5, "crr flows": 5, "udp flows": 5, "crr rules": 5, "udp rules": 5,
+		"stream-in": 3, "program": 6, "crr ports": 6, "udp ports": 6, "crr flows": 6, "udp flows": 6, "crr rules": 5, "udp rules": 5,
 		"crr containers": 4, "udp containers": 4, "create containers": 4,
 	}
 	for name, n := range want {

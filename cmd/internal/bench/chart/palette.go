@@ -28,6 +28,7 @@ func inks() []ink {
 		{"redirect", "#4b4fa8", "#a9aef5", "bowtie", false},
 		{"docker-proxy", "#c24a00", "#ff7f3f", "cross", false},
 		{"vethway-bigtcp", "#1d7aac", "#8fd3f7", "circle", true},
+		{"vethway@1", "#3d8fbd", "#a6dcf7", "hexagon", true},
 		{"vethway-spliced", "#005a8c", "#7cc8f0", "hexagon", false},
 		{"iptables-bigtcp", "#6e7781", "#c9d1d9", "square", true},
 		{"nftables-linear", "#8f5a00", "#ffc658", "diamond", true},

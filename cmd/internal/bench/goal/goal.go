@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/vethway/vethway/cmd/internal/bench/report"
-	"github.com/vethway/vethway/cmd/internal/bench/stats"
 )
 
 // own is the target whose figures are judged.
@@ -163,39 +162,6 @@ func (l line) against(g *report.Goal, ours report.Result, results []report.Resul
 }
 
 func disturbed(r report.Result) bool { return r.CPUs == 1 && r.Share > 0 && r.Share < fairShare }
-
-// along divides by the same target's figure at the beginning of the axis. The two were not measured side by side.
-func (l line) along(g *report.Goal, ours report.Result, results []report.Result) {
-	start := l.cell
-	start.x = l.from
-	first, ok := start.find(results, ours.Target)
-	if !ok || first.X == ours.X {
-		g.Note = "only one place of the axis was measured"
-		return
-	}
-	g.Note = fmt.Sprintf("%d %s, against %d", ours.X, ours.Axis, first.X)
-	g.Theirs = first.Median
-	a, b := ours.Median, first.Median
-	if l.figure == rate && (disturbed(ours) || disturbed(first)) {
-		// What an event costs is the same whoever else wants the CPU.
-		a, b = first.Cost, ours.Cost
-		g.Note += ", by CPU time"
-	}
-	if l.figure == latency {
-		g.Own, g.Theirs, g.Unit = ours.P50, first.P50, "us"
-		a, b = ours.P50, first.P50
-	}
-	if b == 0 {
-		return
-	}
-	g.Value = a / b
-	if l.figure == rate && b == first.Median {
-		low, high := stats.Spread(values(ours)), stats.Spread(values(first))
-		if high.High > 0 && high.Low > 0 {
-			g.Low, g.High = low.Low/high.High, low.High/high.Low
-		}
-	}
-}
 
 func values(r report.Result) []float64 {
 	var list []float64

@@ -2,7 +2,11 @@
 
 package report
 
-import "github.com/vethway/vethway/cmd/internal/bench/stats"
+import (
+	"fmt"
+
+	"github.com/vethway/vethway/cmd/internal/bench/stats"
+)
 
 // Report is the whole of one run.
 type Report struct {
@@ -50,6 +54,9 @@ type Result struct {
 	P99     float64        `json:"p99_us,omitempty"`
 	P999    float64        `json:"p999_us,omitempty"`
 }
+
+// FirstName is what a target is called that takes part at a later point of an axis as it was at the first one, x.
+func FirstName(target string, x int) string { return fmt.Sprintf("%s@%d", target, x) }
 
 // Sample is one round of a result.
 type Sample struct {

@@ -114,6 +114,12 @@ func CarriedRatios(own, baseline Result) []float64 {
 	return stats.PairedRatios(pairable(own.Samples, carriedBySecond), pairable(baseline.Samples, carriedBySecond))
 }
 
+// LatencyRatios are the same of the rounds' median latencies.
+func LatencyRatios(own, baseline Result) []float64 {
+	value := func(s Sample) float64 { return s.P50 }
+	return stats.PairedRatios(pairable(own.Samples, value), pairable(baseline.Samples, value))
+}
+
 // carriedBySecond is how much one second of CPU time carried; NaN where nobody counted CPU time.
 func carriedBySecond(s Sample) float64 {
 	if s.OwnSeconds == 0 {

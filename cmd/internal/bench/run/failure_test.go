@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,6 +49,12 @@ func (s brokenSite) Counters(context.Context) (rivals.Counters, error) {
 
 func (s brokenSite) Prove(target.Scenario, rivals.Family, rivals.Counters, rivals.Counters) (string, error) {
 	return "shown", s.fails("proof")
+}
+
+// Flows are as many as the name says.
+func (s brokenSite) Flows(context.Context) (int, bool, error) {
+	n, err := strconv.Atoi(s.part)
+	return n, err == nil, nil
 }
 
 func (s brokenSite) Close() error { return nil }

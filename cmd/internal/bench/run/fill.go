@@ -17,12 +17,13 @@ import (
 
 // fill gives every target so many flows to a published UDP port to keep, the flow to be measured aside. They are made by
 // generated frames: a datagram each, which nobody answers. It returns the targets that took them.
-func (r *runner) fill(ctx context.Context, sites []built, flows int) ([]built, error) {
+func (r *runner) fill(ctx context.Context, sites []built, s Series, x int) ([]built, error) {
 	cpus, err := processors(1)
 	if err != nil {
 		return nil, err
 	}
 	return each(sites, func(b built) error {
+		flows := s.place(b, x)
 		if err := r.fillOne(ctx, b.site, flows, cpus[0]); err != nil {
 			return fmt.Errorf("fill %s with %d flows: %w", b.maker.Name, flows, err)
 		}
@@ -31,7 +32,7 @@ func (r *runner) fill(ctx context.Context, sites []built, flows int) ([]built, e
 }
 
 func (r *runner) fillOne(ctx context.Context, site target.Site, flows, cpu int) (err error) {
-	if err := site.Forget(ctx); err != nil {
+	if err := errors.Join(site.Forget(ctx), site.Linger()); err != nil {
 		return err
 	}
 	if flows <= 1 {
@@ -58,6 +59,32 @@ func (r *runner) fillOne(ctx context.Context, site target.Site, flows, cpu int) 
 		return fmt.Errorf("only %d arrived", arrived)
 	}
 	return nil
+}
+
+// kept takes the figures away from targets that did not keep the flows while they were measured.
+func (r *runner) kept(ctx context.Context, sites []built, s Series, x int, results []report.Result) error {
+	_, err := each(sites, func(b built) error {
+		flows := s.place(b, x)
+		n, keeps, err := b.site.Flows(ctx)
+		if err == nil && (!keeps || n >= flows*99/100) {
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("%s kept %d of %d flows while it was measured", b.maker.Name, n, flows)
+		}
+		for i := range results {
+			for j := range results[i].Samples {
+				if results[i].Target == b.site.Name() {
+					results[i].Samples[j].Error = err.Error()
+				}
+			}
+		}
+		return err
+	})
+	if err != nil {
+		report.Summarize(results)
+	}
+	return err
 }
 
 // firstFree is beyond the port that is measured.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vethway/vethway/cmd/internal/bench/report"
@@ -43,6 +44,9 @@ func (a Axis) About() string {
 // listable is how many flows can be listed in no time. The way of the traffic is proven up to there; it does not change.
 const listable = 10000
 
+// comfortable is how many flows vethway keeps by itself without making room: three quarters of its table.
+const comfortable = 196608
+
 // portsEach is how many ports each container of a series over containers publishes.
 const portsEach = 32
 
@@ -54,8 +58,11 @@ type Series struct {
 	Targets []target.Maker
 	// Most is the last point that a target takes part in: what gets slow by the square need not be seen at the end.
 	Most map[string]int
-	// Rounds of each cell.
-	Rounds int
+	// Beside is a target that also takes part at every later point as it was at the first one, as report.FirstName calls it:
+	// what two points have in the same rounds can be divided.
+	Beside string
+	// Rounds of each cell; LastRounds, if it is more, are those of the last point.
+	Rounds, LastRounds int
 	// Creates is how often the creation of the next container is timed.
 	Creates int
 }
@@ -71,9 +78,12 @@ const (
 func (s Series) duration(sample time.Duration) time.Duration {
 	var all time.Duration
 	for _, x := range s.Points {
+		if _, ok := s.beside(x); ok {
+			all += perSite + time.Duration(s.rounds(x)*len(s.Cells))*sample
+		}
 		for _, m := range s.makers(x) {
 			all += perSite + time.Duration(s.size(x).ports)*perPort + time.Duration(s.size(x).containers)*perContainer
-			all += time.Duration(s.Rounds*len(s.Cells)) * sample
+			all += time.Duration(s.rounds(x)*len(s.Cells)) * sample
 			if s.Axis == Flows {
 				all += time.Duration(x*len(s.Cells)) * perFlow
 			}
@@ -104,6 +114,41 @@ func (s Series) makers(x int) []target.Maker {
 	return list
 }
 
+// beside is the target that takes part at a point as it was at the first one.
+func (s Series) beside(x int) (target.Maker, bool) {
+	i := slices.IndexFunc(s.Targets, func(m target.Maker) bool { return m.Name == s.Beside })
+	if i < 0 || x == s.Points[0] {
+		return target.Maker{}, false
+	}
+	m := s.Targets[i]
+	m.Name = report.FirstName(m.Name, s.Points[0])
+	return m, true
+}
+
+// place is where on the axis a target stands that takes part at x.
+func (s Series) place(b built, x int) int {
+	if first, ok := s.beside(x); ok && b.maker.Name == first.Name {
+		return s.Points[0]
+	}
+	return x
+}
+
+// rounds of a point.
+func (s Series) rounds(x int) int {
+	if x == s.Points[len(s.Points)-1] {
+		return max(s.Rounds, s.LastRounds)
+	}
+	return s.Rounds
+}
+
+// renamed is a site that is not what its name alone would promise.
+type renamed struct {
+	target.Site
+	name string
+}
+
+func (r renamed) Name() string { return r.name }
+
 type extent struct{ containers, ports int }
 
 func (s Series) size(x int) extent {
@@ -123,18 +168,39 @@ func (s Series) options(base target.Options, x int) (target.Options, error) {
 		return target.Options{}, err
 	}
 	base.Spec = spec
+	if s.Axis == Flows && x > comfortable {
+		base.Flows = x + x/2
+	}
 	// A process or a socket for each of thousands of ports would be all that is measured.
 	base.RulesOnly = true
 	return base, nil
 }
 
-// point builds the targets anew, as large as the point says.
-func (r *runner) point(ctx context.Context, s Series, x int) (results []report.Result, err error) {
+// stand builds the targets of a point, the one that is as at the first point last.
+func (r *runner) stand(ctx context.Context, s Series, x int) ([]built, error) {
 	options, err := s.options(r.Options, x)
 	if err != nil {
 		return nil, err
 	}
-	sites, failed := r.build(ctx, s.makers(x), options)
+	sites, err := r.build(ctx, s.makers(x), options)
+	m, ok := s.beside(x)
+	if !ok || ctx.Err() != nil {
+		return sites, err
+	}
+	options, failed := s.options(r.Options, s.Points[0])
+	if failed != nil {
+		return sites, errors.Join(err, failed)
+	}
+	first, failed := r.build(ctx, []target.Maker{m}, options)
+	for _, b := range first {
+		sites = append(sites, built{m, renamed{b.site, m.Name}})
+	}
+	return sites, errors.Join(err, failed)
+}
+
+// point builds the targets anew, as large as the point says.
+func (r *runner) point(ctx context.Context, s Series, x int) (results []report.Result, err error) {
+	sites, failed := r.stand(ctx, s, x)
 	defer func() { err = errors.Join(err, closeSites(sites)) }()
 	errs := []error{failed}
 	ready := sites
@@ -144,12 +210,15 @@ func (r *runner) point(ctx context.Context, s Series, x int) (results []report.R
 	}
 	for _, c := range s.Cells {
 		if s.Axis == Flows {
-			ready, failed = r.fill(ctx, ready, x)
+			ready, failed = r.fill(ctx, ready, s, x)
 			errs = append(errs, failed)
 		}
 		// Who counts by listing flows would go on listing until the first ones are forgotten.
 		proof := s.Axis != Flows || x <= listable
-		list, err := r.measure(ctx, c, ready, s.Rounds, fmt.Sprintf("%s, %d %s", c, x, s.Axis), proof)
+		list, err := r.measure(ctx, c, ready, s.rounds(x), fmt.Sprintf("%s, %d %s", c, x, s.Axis), proof)
+		if s.Axis == Flows {
+			errs = append(errs, r.kept(ctx, ready, s, x, list))
+		}
 		for i := range list {
 			list[i].Axis, list[i].X = string(s.Axis), x
 		}

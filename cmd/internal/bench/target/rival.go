@@ -70,7 +70,13 @@ func bigTCP(make func(Options) (rivals.Target, error)) func(Options) (rivals.Tar
 	}
 }
 
-func vethway(Options) (rivals.Target, error) { return rivals.NewVethway(rivals.VethwayConfig{}) }
+func vethway(o Options) (rivals.Target, error) {
+	var cfg rivals.VethwayConfig
+	if o.Flows > 0 {
+		cfg.Flags = []string{fmt.Sprintf("--flow-table-size=%d", o.Flows)}
+	}
+	return rivals.NewVethway(cfg)
+}
 
 // spliced is vethway with networks that ask for it.
 func spliced(Options) (rivals.Target, error) {

@@ -139,6 +139,10 @@ type Site interface {
 	Pin(cpus []int) error
 	// Forget has the target forget all flows.
 	Forget(ctx context.Context) error
+	// Linger has it keep flows that nobody answers for as long as vethway does by itself.
+	Linger() error
+	// Flows counts those that it keeps; false: it keeps none, whatever passes.
+	Flows(ctx context.Context) (int, bool, error)
 	// AddRules puts so many rules of the host's administrator in front of the target's own, where it has such.
 	AddRules(ctx context.Context, n int) error
 	// Create times the making of one more container that publishes so many ports, and removes it again. first is a host
@@ -155,6 +159,8 @@ type Options struct {
 	Spec rivals.Spec
 	// Proxy is Docker's userland proxy; empty stands for rivals.OwnProxy.
 	Proxy rivals.ProxyProgram
+	// Flows is how many flows it is to have room for; 0: for as many as it has by itself.
+	Flows int
 	// RulesOnly leaves Docker's proxies away, and the sockets that hold ports: see rivals.UserlandProxy. Nothing answers
 	// by loopback or hairpin then.
 	RulesOnly bool
