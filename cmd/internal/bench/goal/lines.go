@@ -128,7 +128,7 @@ func ports() []line {
 		return cell{scenario: "published", workload: workload, family: 4, cpus: 1, axis: "ports", x: x}
 	}
 	const group, flat = "published ports", 0.97
-	const once = "Docker's proxy on: a connection passes 10,000 rules, in nat or in filter; 20,000 with its proxy off"
+	const once = "a connection passes one rule for each port, in nat or in filter, not two"
 	return []line{
 		{group: group, name: "connections/s, most ports to one", cell: at("crr", last), from: 1, want: flat},
 		{group: group, name: "new UDP flows/s, most ports to one", cell: at("udp-new", last), from: 1, want: flat},
