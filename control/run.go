@@ -19,8 +19,8 @@ const (
 	maxRest    = 10 * time.Second
 )
 
-// A container that is refused flows all the time has them collected more often than at intervals, but neither more often
-// than this, nor for a greater part of the time.
+// A container that is refused flows all the time has them collected more often than at intervals, but never more often
+// than this. Neither that nor the intervals may take a greater part of the time: a million entries take a second to look at.
 const (
 	minCollectRest    = time.Second
 	collectRestFactor = 10
@@ -125,6 +125,9 @@ func (e *Engine) collectLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			if time.Now().Before(rested) {
+				continue
+			}
 		case <-e.events.refused:
 			if !sleep(ctx, time.Until(rested)) {
 				return

@@ -75,6 +75,22 @@ func TestRunReconcilesAtIntervals(t *testing.T) {
 	})
 }
 
+// A table of hundreds of thousands of flows takes long to look at: that is done less often then.
+func TestRunDoesNotCollectAllTheTime(t *testing.T) {
+	running(t, func(w *world) {
+		w.faults.Set(func(op string) controltest.Fault {
+			if op == "Collect" {
+				time.Sleep(1200 * time.Millisecond)
+			}
+			return controltest.Fault{}
+		})
+		time.Sleep(5 * time.Minute)
+		if n := w.plane.Collected(); n < 18 || n > 21 {
+			t.Errorf("flows collected %d times in 5 minutes, a second and more each", n)
+		}
+	})
+}
+
 func TestRunTriesAgain(t *testing.T) {
 	running(t, func(w *world) {
 		w.network("web")
