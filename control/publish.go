@@ -81,17 +81,22 @@ func portRange(facts HostFacts) ports.Range {
 type hostPorts struct {
 	ctx   context.Context // of the one request it is made for
 	links Links
-	bound map[uint8]*[1 << 16]bool // by protocol
+	bound map[string]*[1 << 16]bool // by protocol
 	nat   PortSpan
 }
 
 func newHostPorts(ctx context.Context, links Links, facts HostFacts, nat PortSpan) *hostPorts {
-	h := &hostPorts{ctx: ctx, links: links, nat: nat, bound: make(map[uint8]*[1 << 16]bool)}
-	for _, p := range facts.Bound {
-		if h.bound[p.Proto] == nil {
-			h.bound[p.Proto] = new([1 << 16]bool)
+	h := &hostPorts{ctx: ctx, links: links, nat: nat, bound: make(map[string]*[1 << 16]bool)}
+	for name, proto := range protocols {
+		for _, p := range facts.Bound {
+			if p.Proto != proto {
+				continue
+			}
+			if h.bound[name] == nil {
+				h.bound[name] = new([1 << 16]bool)
+			}
+			h.bound[name][p.Port] = true
 		}
-		h.bound[p.Proto][p.Port] = true
 	}
 	return h
 }
@@ -102,11 +107,10 @@ func (h *hostPorts) PortOwner(protocol string, addr netip.Addr, number uint16) (
 	if h.nat.Holds(number) {
 		return fmt.Sprintf("NAT (vethwayd --nat-ports %s)", h.nat), true, nil
 	}
-	proto := protocols[protocol]
-	if bound := h.bound[proto]; bound == nil || !bound[number] {
+	if bound := h.bound[protocol]; bound == nil || !bound[number] {
 		return "", false, nil
 	}
-	owner, ok, err := h.links.PortOwner(h.ctx, proto, addr, number)
+	owner, ok, err := h.links.PortOwner(h.ctx, protocols[protocol], addr, number)
 	if err != nil || !ok {
 		return "", false, err
 	}

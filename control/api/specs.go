@@ -58,6 +58,9 @@ func appendString(b []byte, s string) []byte {
 	return append(b, quoted...)
 }
 
+// usualSpec is how long one is, and the comma: host and container port of five digits each, and no more.
+const usualSpec = len(`{"HostPort":10000,"ContainerPort":10000},`)
+
 // announcedMost is how much memory a request gets before it has come.
 const announcedMost = 1 << 20
 
@@ -88,7 +91,7 @@ func scanSpecs(data []byte) ([]PublishSpec, bool) {
 	if !s.take('{') || string(s.word()) != "Publish" || !s.take(':') || !s.take('[') {
 		return nil, false
 	}
-	specs := make([]PublishSpec, 0, len(data)/48)
+	specs := make([]PublishSpec, 0, len(data)/usualSpec)
 	for more := !s.take(']'); more; {
 		spec, ok := s.spec()
 		if !ok {

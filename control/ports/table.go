@@ -74,11 +74,14 @@ type Request struct {
 // Exact ports are entered first, then ranges, then free choices, so that a request does not stand in its own way. The
 // bindings come in the order of the specs; ports that follow each other on both sides are one.
 func (t *Table) Reserve(r Request) ([]Binding, error) {
-	order := make([]int, len(r.Specs))
-	for i, s := range r.Specs {
+	for _, s := range r.Specs {
 		if err := Validate(s); err != nil {
 			return nil, err
 		}
+	}
+	r.Specs = inRows(r.Specs)
+	order := make([]int, len(r.Specs))
+	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(freedom(r.Specs[a]), freedom(r.Specs[b])) })
