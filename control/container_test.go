@@ -114,11 +114,11 @@ func TestDefaultRoute(t *testing.T) {
 	connect("m", 0)
 	expect(t, "m", routes(), "10.0.1.1 eth1 invalid IP ")
 	expect(t, "m", w.served(), "0.0.0.0 10.0.1.2:80, :: 10.0.1.2:80")
-	first := w.plane.State().Published[0].Incarnation
+	first := w.plane.State().Published[0][0].Incarnation
 	connect("a", 0)
 	expect(t, "a before m", routes(), "10.0.3.1 eth2 invalid IP ")
 	expect(t, "a before m", w.served(), "0.0.0.0 10.0.3.2:80, :: 10.0.3.2:80")
-	if w.plane.State().Published[0].Incarnation == first {
+	if w.plane.State().Published[0][0].Incarnation == first {
 		t.Error("flows of the old route's port go on")
 	}
 	connect("z", 0)

@@ -36,7 +36,8 @@ type Dataplane interface {
 type DataplaneState struct {
 	Networks  []DataplaneNetwork
 	Endpoints []DataplaneEndpoint
-	Published []DataplanePort
+	// Published are lists of ports, in any order. A list never changes: one that was told before, and is the same slice, is the same.
+	Published [][]DataplanePort
 	Uplinks   []DataplaneUplink
 	// Locals are the prefixes that the host's local routing table delivers to the host itself (type RTN_LOCAL).
 	Locals []netip.Prefix

@@ -113,7 +113,6 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 			want.Networks = append(want.Networks, d)
 		}
 	}
-	var lists [][]DataplanePort
 	for _, c := range s.sortedContainers() {
 		for _, ep := range c.Endpoints {
 			if e.ready(ep) {
@@ -124,9 +123,10 @@ func (e *Engine) dataplaneState(s *state) *DataplaneState {
 				})
 			}
 		}
-		lists = append(lists, e.published(s, c))
+		if list := e.published(s, c); len(list) > 0 {
+			want.Published = append(want.Published, list)
+		}
 	}
-	want.Published = slices.Concat(lists...)
 	if len(e.served) > len(s.containers) {
 		// Those of requests that were undone.
 		maps.DeleteFunc(e.served, func(id string, _ servedPorts) bool { return s.containers[id] == nil })

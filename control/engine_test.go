@@ -5,6 +5,7 @@ package control_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,7 +153,7 @@ func (w *world) endpoint(name, network string) api.EndpointSettings {
 // served lists the published ports as the packet programs have them.
 func (w *world) served() string {
 	var out []string
-	for _, p := range w.plane.State().Published {
+	for _, p := range slices.Concat(w.plane.State().Published...) {
 		out = append(out, p.HostIP.String()+" "+p.Target.String())
 	}
 	return strings.Join(out, ", ")

@@ -372,7 +372,7 @@ func describePlane(s control.DataplaneState) string {
 	for _, e := range s.Endpoints {
 		lines = append(lines, fmt.Sprintf("endpoint %d if %d", e.Network, e.HostIndex))
 	}
-	for _, p := range s.Published {
+	for _, p := range slices.Concat(s.Published...) {
 		for i := range p.More + 1 {
 			to := netip.AddrPortFrom(p.Target.Addr(), p.Target.Port()+i)
 			lines = append(lines, fmt.Sprintf("port %s %d to %s", p.HostIP, p.HostPort+i, to))

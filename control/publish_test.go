@@ -5,6 +5,7 @@ package control_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,7 +97,7 @@ func TestSeveralPorts(t *testing.T) {
 		Publish: []api.PublishSpec{w.spec("8081:80"), w.spec("8080:80")},
 	})
 	refused(t, err, api.NotFound, "container c1 does not publish 8080:80")
-	if len(w.plane.State().Published) != 2 {
+	if len(slices.Concat(w.plane.State().Published...)) != 2 {
 		t.Error("a failed unpublish withdrew a port")
 	}
 	if _, err := w.publish("c1", "8080:80"); err != nil {
@@ -117,7 +118,7 @@ func TestPublishedIncarnations(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := w.plane.State()
-	if before.Published[0].Incarnation == after.Published[0].Incarnation {
+	if before.Published[0][0].Incarnation == after.Published[0][0].Incarnation {
 		t.Error("a port that was published anew inherits the old one's flows")
 	}
 	if before.Endpoints[0].Incarnation != after.Endpoints[0].Incarnation {
@@ -137,7 +138,7 @@ func TestHostIPPassesThrough(t *testing.T) {
 	w.network("web")
 	w.mustAttach("c1", "web", "-p 127.0.0.1:80:80", "-p [::1]:81:80", "-p 192.0.2.2:82:80", "-p 0.0.0.0:83:80/udp", "-p [::]:84:80/sctp")
 	var got []string
-	for _, p := range w.plane.State().Published {
+	for _, p := range slices.Concat(w.plane.State().Published...) {
 		got = append(got, fmt.Sprintf("%s:%d/%d", p.HostIP, p.HostPort, p.Proto))
 	}
 	expect(t, "published", strings.Join(got, " "), "127.0.0.1:80/6 ::1:81/6 192.0.2.2:82/6 0.0.0.0:83/17 :::84/132")
@@ -219,6 +220,20 @@ func TestFlows(t *testing.T) {
 	w.plane.SetDrops(control.DropCount{Hook: "uplink", Reason: "no_port", Packets: 3})
 	if got, err := w.engine.Drops(context.Background()); err != nil || len(got) != 1 || got[0].Reason != "no_port" {
 		t.Errorf("drops %v, %v", got, err)
+	}
+}
+
+// TestNeighboursPortsAreTheSameList: the packet programs tell by that what they need not look at.
+func TestNeighboursPortsAreTheSameList(t *testing.T) {
+	w := newWorld(t)
+	w.network("web")
+	w.mustAttach("c1", "web", "-p 8081:80")
+	w.mustAttach("c2", "web")
+	before := w.plane.State().Published
+	w.mustAttach("c3", "web", "-p 8083:80")
+	now := w.plane.State().Published
+	if len(before) != 1 || len(now) != 2 || &before[0][0] != &now[0][0] {
+		t.Errorf("%v, and then %v", before, now)
 	}
 }
 

@@ -80,7 +80,7 @@ func TestUnpublishEndsFlows(t *testing.T) {
 	f.sync(oneNetwork())
 	was := load(t, f.maps().Published)[key("0.0.0.0:8080")]
 	s := oneNetwork()
-	s.Published = s.Published[1:]
+	s.Published[0] = s.Published[0][1:]
 	f.sync(s)
 	if f.generation(was.Slot) == was.Generation {
 		t.Error("flows of the port live on")
@@ -104,7 +104,7 @@ func TestPartOfARangeEndsItsOwnFlows(t *testing.T) {
 			s := oneNetwork()
 			whole := published("0.0.0.0:9000", "172.30.1.2:100")
 			whole.More = 9999
-			s.Published = []control.DataplanePort{whole}
+			s.Published = [][]control.DataplanePort{{whole}}
 			f.sync(s)
 			before := load(t, f.maps().Published)
 			if len(before) != 10000 {
@@ -117,7 +117,7 @@ func TestPartOfARangeEndsItsOwnFlows(t *testing.T) {
 			// All but 9500 to 9599, of which 9550 leads elsewhere.
 			low, other, high := whole, published("0.0.0.0:9550", "172.30.1.2:7"), published("0.0.0.0:9600", "172.30.1.2:700")
 			low.More, high.More = 499, 9399
-			s.Published = []control.DataplanePort{high, low, other}
+			s.Published = [][]control.DataplanePort{{high, low}, {other}}
 			f.sync(s)
 			after := load(t, f.maps().Published)
 			if len(after) != 9901 || after[key("0.0.0.0:9550")].Target != addrPort("172.30.1.2:7") {
@@ -184,7 +184,7 @@ func TestHostPortsAreForgottenSlowly(t *testing.T) {
 	if err := f.maps().PortUse.Set(map[uint32]uint32{index: maps.PortHost}); err != nil {
 		t.Fatal(err)
 	}
-	s.Published = append(s.Published, control.DataplanePort{HostIP: netip.IPv4Unspecified(), HostPort: 5000, Proto: 17, Target: addrPort("172.30.1.2:53")})
+	s.Published = append(s.Published, []control.DataplanePort{{HostIP: netip.IPv4Unspecified(), HostPort: 5000, Proto: 17, Target: addrPort("172.30.1.2:53")}})
 	s.HostPorts = []control.HostPort{{Proto: 17, Port: 5000}}
 	f.sync(s)
 	if use() != maps.PortHost|maps.PortPublished {
@@ -233,7 +233,7 @@ func TestSyncAfterAnError(t *testing.T) {
 		t.Fatalf("too many networks: %v", err)
 	}
 	s = oneNetwork()
-	s.Published = s.Published[:1]
+	s.Published[0] = s.Published[0][:1]
 	f.sync(s)
 	if n := len(load(t, f.maps().Networks)); n != 1 {
 		t.Errorf("%d networks are left", n)
@@ -261,23 +261,23 @@ func TestBadStateChangesNothing(t *testing.T) {
 		"unknown network":       func(s *control.DataplaneState) { s.Endpoints[0].Network = 9 },
 		"address twice":         func(s *control.DataplaneState) { s.Endpoints[1].Addrs = s.Endpoints[0].Addrs },
 		"interface twice":       func(s *control.DataplaneState) { s.Endpoints[1].HostIndex = 11 },
-		"port twice":            func(s *control.DataplaneState) { s.Published[1] = s.Published[0] },
+		"port twice":            func(s *control.DataplaneState) { s.Published[0][1] = s.Published[0][0] },
 		"network twice":         func(s *control.DataplaneState) { s.Networks = append(s.Networks, s.Networks[0]) },
 		"network number":        func(s *control.DataplaneState) { s.Networks[0].ID = 1 << 16 },
 		"MAC address":           func(s *control.DataplaneState) { s.Endpoints[0].MAC = nil },
 		"bridge's MAC":          func(s *control.DataplaneState) { s.Networks[0].BridgeMAC = mac(1)[:5] },
 		"address not valid":     func(s *control.DataplaneState) { s.Endpoints[0].Addrs[0] = netip.Addr{} },
-		"target not valid":      func(s *control.DataplaneState) { s.Published[0].Target = netip.AddrPort{} },
-		"host IP not valid":     func(s *control.DataplaneState) { s.Published[0].HostIP = netip.Addr{} },
-		"ports beyond the last": func(s *control.DataplaneState) { s.Published[0].More = 65535 - 8079 },
+		"target not valid":      func(s *control.DataplaneState) { s.Published[0][0].Target = netip.AddrPort{} },
+		"host IP not valid":     func(s *control.DataplaneState) { s.Published[0][0].HostIP = netip.Addr{} },
+		"ports beyond the last": func(s *control.DataplaneState) { s.Published[0][0].More = 65535 - 8079 },
 		"target's ports": func(s *control.DataplaneState) {
-			s.Published[0].Target, s.Published[0].More = addrPort("172.30.1.2:65535"), 1
+			s.Published[0][0].Target, s.Published[0][0].More = addrPort("172.30.1.2:65535"), 1
 		},
 		"ports that overlap": func(s *control.DataplaneState) {
-			s.Published = append(s.Published, published("0.0.0.0:8079", "172.30.1.2:80"))
-			s.Published[2].More = 5
+			s.Published[0] = append(s.Published[0], published("0.0.0.0:8079", "172.30.1.2:80"))
+			s.Published[0][2].More = 5
 		},
-		"v4-mapped addresses": func(s *control.DataplaneState) { s.Published[0].HostIP = addr("::ffff:192.0.2.2") },
+		"v4-mapped addresses": func(s *control.DataplaneState) { s.Published[0][0].HostIP = addr("::ffff:192.0.2.2") },
 	} {
 		s := oneNetwork()
 		spoil(s)
@@ -294,7 +294,7 @@ func BenchmarkPublish1000Ports(b *testing.B) {
 	f := newFixture(b)
 	none, all := oneNetwork(), oneNetwork()
 	for port := uint16(10000); port < 11000; port++ {
-		all.Published = append(all.Published,
+		all.Published[0] = append(all.Published[0],
 			published(fmt.Sprintf("0.0.0.0:%d", port), "172.30.1.2:80"), published(fmt.Sprintf("[::]:%d", port), "[fd00:1::2]:80"))
 	}
 	f.sync(none)

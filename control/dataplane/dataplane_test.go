@@ -131,10 +131,10 @@ func oneNetwork() *control.DataplaneState {
 			{Network: 1, HostIndex: 11, MAC: mac(2), Addrs: []netip.Addr{addr("172.30.1.2"), addr("fd00:1::2")}, Incarnation: "e1"},
 			{Network: 1, HostIndex: 12, MAC: mac(3), Addrs: []netip.Addr{addr("172.30.1.3")}, Incarnation: "e2"},
 		},
-		Published: []control.DataplanePort{
+		Published: [][]control.DataplanePort{{
 			published("0.0.0.0:8080", "172.30.1.2:80"),
 			published("[::]:8080", "[fd00:1::2]:80"),
-		},
+		}},
 		Uplinks: []control.DataplaneUplink{{Index: 2, Ethernet: true, MTU: 1500, Addrs: []netip.Addr{addr("192.0.2.2"), addr("2001:db8:2::2")}}},
 		Locals:  []netip.Prefix{prefix("127.0.0.0/8"), prefix("192.0.2.2/32"), prefix("172.30.1.1/32"), prefix("fd00:1::1/128")},
 	}

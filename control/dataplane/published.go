@@ -19,7 +19,7 @@ type published struct {
 	have  map[face][]run // in the order of ports
 	known bool
 	// asked is what have was made of, if current: the last Sync came to its end.
-	asked   []control.DataplanePort
+	asked   [][]control.DataplanePort
 	current bool
 }
 
@@ -118,7 +118,7 @@ func (p *published) remove(plan *publishedPlan) error {
 		}
 	}
 	for f, q := range plan.faces {
-		if p.have[f] = q.all(); len(p.have[f]) == 0 {
+		if p.have[f] = q.done(); len(p.have[f]) == 0 {
 			delete(p.have, f)
 		}
 	}

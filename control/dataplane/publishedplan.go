@@ -22,9 +22,10 @@ type publishedPlan struct {
 
 // facePlan is what is to be on one face, from the first port to the last that changes: what lies before and behind stays.
 type facePlan struct {
-	before, have, behind []run // what the map holds
-	want                 []run // in place of have, without slots
-	next, write          []run // the same with slots; and those of them that the map does not hold yet
+	held        []run // what the map holds
+	from, to    int   // where have is in it
+	have, want  []run // what is to go, and without slots what is to come in its place
+	next, write []run // the same with slots; and those of them that the map does not hold yet
 }
 
 // mostMoved is how many addresses may have become another endpoint's before looking for the ports that lead there costs more than
@@ -33,15 +34,16 @@ const mostMoved = 16
 
 // planPublished gives slots to the published ports that are wanted. Ports that are still the same ones keep theirs, and what was
 // asked for the last time as well is not worked out again: it may be a hundred times as many.
-func (d *Dataplane) planPublished(p *plan, asked []control.DataplanePort) error {
-	all, have, fresh := &p.published, d.published.have, asked
+func (d *Dataplane) planPublished(p *plan, asked [][]control.DataplanePort) error {
+	all, have := &p.published, d.published.have
+	var fresh []control.DataplanePort
 	var gone map[face][]run
 	if moved := d.movedEndpoints(p); d.published.current && len(moved) <= mostMoved {
 		var before []control.DataplanePort
 		before, fresh = differing(d.published.asked, asked, moved)
 		gone = spans(before)
 	} else {
-		gone = whole(have)
+		gone, fresh = whole(have), slices.Concat(asked...)
 	}
 	want := make(map[face][]run)
 	for _, port := range fresh {
@@ -61,7 +63,7 @@ func (d *Dataplane) planPublished(p *plan, asked []control.DataplanePort) error 
 		}
 	}
 	for f, q := range all.faces {
-		for _, runs := range [...][]run{q.before, q.next, q.behind} {
+		for _, runs := range [...][]run{q.held[:q.from], q.next, q.held[q.to:]} {
 			all.count(f, runs, p.slots.all)
 		}
 	}
@@ -84,16 +86,25 @@ func (d *Dataplane) movedEndpoints(p *plan) []netip.Addr {
 	return moved
 }
 
-// differing leaves out what two lists begin and end with alike, unless it leads to where there is another endpoint now.
-func differing(before, now []control.DataplanePort, moved []netip.Addr) (gone, fresh []control.DataplanePort) {
-	alike := func(a, b *control.DataplanePort) bool { return *a == *b && !slices.Contains(moved, a.Target.Addr()) }
-	for len(before) > 0 && len(now) > 0 && alike(&before[0], &now[0]) {
-		before, now = before[1:], now[1:]
+// differing leaves out what begins and ends alike, unless it leads to where there is another endpoint now: first whole lists, and then ports.
+func differing(before, now [][]control.DataplanePort, moved []netip.Addr) (gone, fresh []control.DataplanePort) {
+	stays := func(p control.DataplanePort) bool { return !slices.Contains(moved, p.Target.Addr()) }
+	lists, others := unlike(before, now, func(a, b []control.DataplanePort) bool {
+		same := len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+		return same && (len(moved) == 0 || !slices.ContainsFunc(a, func(p control.DataplanePort) bool { return !stays(p) }))
+	})
+	return unlike(slices.Concat(lists...), slices.Concat(others...), func(a, b control.DataplanePort) bool { return a == b && stays(a) })
+}
+
+// unlike leaves out what two lists begin and end with alike.
+func unlike[E any](a, b []E, alike func(a, b E) bool) (restOfA, restOfB []E) {
+	for len(a) > 0 && len(b) > 0 && alike(a[0], b[0]) {
+		a, b = a[1:], b[1:]
 	}
-	for len(before) > 0 && len(now) > 0 && alike(&before[len(before)-1], &now[len(now)-1]) {
-		before, now = before[:len(before)-1], now[:len(now)-1]
+	for len(a) > 0 && len(b) > 0 && alike(a[len(a)-1], b[len(b)-1]) {
+		a, b = a[:len(a)-1], b[:len(b)-1]
 	}
-	return before, now
+	return a, b
 }
 
 // spans are the ports of a list by face, without where they lead.
@@ -145,7 +156,7 @@ func (all *publishedPlan) replace(have, gone, fresh map[face][]run) {
 			i := sort.Search(len(held), func(i int) bool { return held[i].end > first })
 			j := i + sort.Search(len(held)-i, func(j int) bool { return held[i+j].first >= end })
 			all.faces[f] = &facePlan{
-				before: held[:i], have: held[i:j], behind: held[j:],
+				held: held, from: i, to: j, have: held[i:j],
 				want: append(slices.Collect(without(held[i:j], sorted(gone[f]))), fresh[f]...),
 			}
 		}
@@ -176,16 +187,22 @@ func (q *facePlan) plan(d *Dataplane, s *slotPlan) error {
 	return nil
 }
 
-// all is what is to be on the face.
-func (q *facePlan) all() []run {
-	runs := slices.Grow(slices.Clone(q.before), len(q.next)+len(q.behind))
+// done is what is on the face now. It is put in the place of what was: that may be a thousand times as long as what has changed.
+func (q *facePlan) done() []run {
+	from, to := q.from, q.to
+	var next []run
+	if from > 0 {
+		from--
+		next = append(next, q.held[from])
+	}
 	for _, r := range q.next {
-		runs = appendRun(runs, r)
+		next = appendRun(next, r)
 	}
-	if len(q.behind) > 0 {
-		runs = append(appendRun(runs, q.behind[0]), q.behind[1:]...)
+	if to < len(q.held) {
+		next = appendRun(next, q.held[to])
+		to++
 	}
-	return runs
+	return slices.Replace(q.held, from, to, next...)
 }
 
 // count enters ports, and their slots, as in use.
