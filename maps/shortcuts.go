@@ -21,7 +21,7 @@ type Shortcut struct {
 	Addr             netip.Addr
 	Index            uint32 // ifindex of the container's host end; 0: the host's own
 	Slot, Generation uint32
-	Network          uint16
+	Network          uint16 // of the container, or whose gateway the host's address is; 0: no gateway
 	MAC              MAC
 	Flags            NetworkFlags
 }
@@ -31,16 +31,14 @@ const (
 	shortcutBits     = 15
 	shortcutHost     = 1
 	shortcutEndpoint = 2
+	shortcutGateway  = 3
 )
 
 // ShortcutIndex is where an address has its place.
 func ShortcutIndex(a netip.Addr) uint32 {
 	b := toAddr(a).B
-	var word uint32
-	for i := 0; i < len(b); i += 4 {
-		word ^= binary.NativeEndian.Uint32(b[i:])
-	}
-	return word * 2654435769 >> (32 - shortcutBits)
+	word := func(i int) uint32 { return binary.NativeEndian.Uint32(b[4*i:]) }
+	return ((word(0)^word(1))*2246822519 ^ word(2) ^ word(3)) * 2654435769 >> (32 - shortcutBits)
 }
 
 // Put writes entries. A program that reads one meanwhile finds the old one, none, or the new one: the address comes
@@ -96,6 +94,8 @@ func shortcutsWire() wire[uint32, Shortcut] {
 			switch {
 			case v.Index != 0:
 				w.Kind = shortcutEndpoint
+			case v.Network != 0:
+				w.Kind = shortcutGateway
 			case v.Addr.IsValid():
 				w.Kind = shortcutHost
 			}

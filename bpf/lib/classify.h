@@ -108,6 +108,7 @@ static __always_inline int no_flow(struct __sk_buff *ctx)
 
 static __always_inline int from_container(struct __sk_buff *ctx)
 {
+	const struct shortcut_value *to;
 	struct flow_value *flow;
 	struct packet pkt;
 	int ret, parsed;
@@ -117,7 +118,10 @@ static __always_inline int from_container(struct __sk_buff *ctx)
 	if (parsed < 0)
 		return parsed;
 	if (!parsed && !(pkt.flags & (PACKET_ICMP_ERROR | PACKET_FRAGMENT))) {
-		ret = shortcut_to_neighbour(ctx, &pkt);
+		to = shortcut_find(&pkt.key.dst);
+		if (to && shortcut_is_for_host(ctx, &pkt, to))
+			return PASS;
+		ret = to ? shortcut_to_neighbour(ctx, &pkt, to) : 0;
 		if (ret)
 			return ret;
 		flow = flow_find(&pkt.key);

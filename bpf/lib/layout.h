@@ -143,6 +143,7 @@ struct address_value {
 #define SHORTCUT_BITS 15
 #define SHORTCUT_HOST 1	    /* kind: an address of the host's own, and no network's gateway */
 #define SHORTCUT_ENDPOINT 2 /* a container's */
+#define SHORTCUT_GATEWAY 3  /* an address of the host's own that is a network's gateway */
 
 struct shortcut_value {
 	struct addr addr; /* all zero: nothing here */

@@ -12,8 +12,9 @@ static __always_inline __u32 shortcut_index(const struct addr *a)
 {
 	const __be32 *w = addr_words(a);
 
-	/* Fibonacci hashing: neighbouring addresses are far apart, and no two of a /24 meet. */
-	return (w[0] ^ w[1] ^ w[2] ^ w[3]) * 2654435769U >> (32 - SHORTCUT_BITS);
+	/* Fibonacci hashing: neighbouring addresses are far apart, and no two of a /24 meet. A subnet's number and a host's are in the same
+	 * place of two words of IPv6: alike, they must not cancel each other out. */
+	return ((w[0] ^ w[1]) * 2246822519U ^ w[2] ^ w[3]) * 2654435769U >> (32 - SHORTCUT_BITS);
 }
 
 static __always_inline const struct shortcut_value *shortcut_find(const struct addr *a)
@@ -48,18 +49,47 @@ static __always_inline void network_note_hairpin(__u16 network)
 		*met = 1;
 }
 
+/* Is the sender, whose address it is, the container behind this veth? */
+static __always_inline bool shortcut_is_sender(struct __sk_buff *ctx, const struct shortcut_value *from)
+{
+	struct ethhdr *eth;
+
+	if (!from || from->kind != SHORTCUT_ENDPOINT || from->ifindex != ctx->ifindex)
+		return false;
+	eth = packet_at(ctx, 0, sizeof(*eth));
+	return eth && mac_equal(eth->h_source, from->mac);
+}
+
+/*
+ * To the host itself, by its gateway's address or another, at a port that is neither published nor of the NAT pool: no flow has such a one on
+ * the host's side. What processes of the host hear from containers is that, and answers to those that asked by a published port.
+ */
+static __always_inline bool shortcut_is_for_host(struct __sk_buff *ctx, const struct packet *pkt, const struct shortcut_value *to)
+{
+	const struct shortcut_value *from;
+
+	if (to->kind == SHORTCUT_ENDPOINT || pkt->flags || (pkt->key.proto != IPPROTO_TCP && pkt->key.proto != IPPROTO_UDP) ||
+	    port_in_pool(pkt->key.dport) || port_use_of(pkt->key.proto, pkt->key.dport) & PORT_PUBLISHED)
+		return false;
+	from = shortcut_find(&pkt->key.src);
+	if (!shortcut_is_sender(ctx, from))
+		return false;
+	/* Whoever is on an internal network reaches the host by that network's gateway only. */
+	return !(from->flags & NETWORK_INTERNAL) || (to->kind == SHORTCUT_GATEWAY && to->network == from->network);
+}
+
 /*
  * To a container of the same network, whoever both of them are being plain: 0 if not. That the sender is who it says, its own shortcut
  * tells. Only what has ports, and pings: the rest is looked at more closely.
  */
-static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const struct packet *pkt)
+static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const struct packet *pkt, const struct shortcut_value *to)
 {
-	const struct shortcut_value *to = shortcut_find(&pkt->key.dst), *from;
+	const struct shortcut_value *from;
 	__u32 ifindex, slot, generation;
 	struct ethhdr *eth;
 	__u8 mac[6];
 
-	if (!to || to->kind != SHORTCUT_ENDPOINT || pkt->flags)
+	if (to->kind != SHORTCUT_ENDPOINT || pkt->flags)
 		return 0;
 	from = shortcut_find(&pkt->key.src);
 	if (!from || from->kind != SHORTCUT_ENDPOINT || from->ifindex != ctx->ifindex || from->network != to->network ||

@@ -47,8 +47,8 @@ func (p *plan) planShortcuts() {
 		})
 	}
 	for _, prefix := range slices.SortedFunc(stdmaps.Keys(p.addresses), mostSpecificFirst) {
-		if v := p.addresses[prefix]; v.Kind == maps.AddressLocal && v.Network == 0 && prefix.IsSingleIP() {
-			place(maps.Shortcut{Addr: prefix.Addr()})
+		if v := p.addresses[prefix]; v.Kind == maps.AddressLocal && prefix.IsSingleIP() {
+			place(maps.Shortcut{Addr: prefix.Addr(), Network: uint16(v.Network)})
 		}
 	}
 }

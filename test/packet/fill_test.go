@@ -39,10 +39,11 @@ func (w *world) fillNetwork(t testing.TB, n *network) {
 	}
 	for _, a := range []netip.Addr{n.gateway4, n.gateway6, n.snat4, n.snat6} {
 		if a.IsValid() {
-			id := n.id
+			id, kind := n.id, uint32(shortcutGateway)
 			if a == n.snat4 || a == n.snat6 {
-				id = 0
+				id, kind = 0, shortcutHost
 			}
+			w.shortcut(t, a, bpf.VethwayShortcutValue{Addr: toAddr(a), Kind: kind, Network: id})
 			w.address(t, netip.PrefixFrom(a, a.BitLen()).String(), bpf.VethwayAddressKindADDRESS_LOCAL, id)
 		}
 	}

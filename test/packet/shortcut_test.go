@@ -36,7 +36,6 @@ func TestShortcuts(t *testing.T) {
 		for name, v := range map[string]bpf.VethwayShortcutValue{
 			"the receiver has none":          {},
 			"somebody else's place":          with(to, func(v *bpf.VethwayShortcutValue) { v.Addr.B[15]++ }),
-			"the host's":                     with(to, func(v *bpf.VethwayShortcutValue) { v.Kind = shortcutHost }),
 			"of another network":             with(to, func(v *bpf.VethwayShortcutValue) { v.Network++ }),
 			"the receiver is another by now": with(to, func(v *bpf.VethwayShortcutValue) { v.Generation-- }),
 		} {
@@ -64,6 +63,58 @@ func TestShortcuts(t *testing.T) {
 		flooded.in = all
 		f.run(t, "to everybody's MAC", flooded)
 		f.run(t, "and again", step{prog: f.FromContainer, in: in, ctx: f.at("c1"), verdict: redirect, out: &in})
+	})
+}
+
+// What is for the host itself is told by shortcuts as well, unless a flow may
+// have its port, or its sender may not reach the host.
+func TestShortcutsToTheHost(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		gateway := f.from("c1", f.gateway("c1"), 80, 50000)
+		gateway.flags = syn | ack
+		host := f.from("c1", f.host(), 5000, 443)
+		dns := f.from("c1", f.gateway("d1"), 5000, 53)
+		dns.proto = udp
+		// Who goes the long way now is found out. Some of the lab's addresses share a place.
+		for _, c := range f.containers {
+			check(t, f.Veths.Delete(c.ifindex))
+		}
+		for _, name := range []string{"c1", "d1", "i1"} {
+			f.shortcut(t, f.gateway(name), bpf.VethwayShortcutValue{
+				Addr: toAddr(f.gateway(name)), Kind: shortcutGateway, Network: f.containers[name].network.id,
+			})
+		}
+		for _, name := range []string{"c1", "c2", "i1"} {
+			f.shortcut(t, f.container(name), f.endpointShortcut(name))
+		}
+		short := func(t *testing.T, name, container string, in packet) {
+			t.Helper()
+			f.run(t, name, step{prog: f.FromContainer, in: in, ctx: f.at(container), verdict: next, out: &in})
+		}
+		long := func(t *testing.T, name, container string, in packet) {
+			t.Helper()
+			f.run(t, name, step{prog: f.FromContainer, in: in, ctx: f.at(container), verdict: drop, hook: atContainer,
+				reason: bpf.VethwayDropReasonDROP_UNKNOWN_ENDPOINT})
+		}
+		short(t, "to the gateway", "c1", gateway)
+		short(t, "to the host", "c1", host)
+		short(t, "to another network's gateway", "c1", dns)
+		short(t, "from an internal network to its gateway", "i1", f.from("i1", f.gateway("i1"), 5000, 53))
+		long(t, "from an internal network to the host", "i1", f.from("i1", f.host(), 5000, 53))
+		long(t, "from an internal network to another gateway", "i1", f.from("i1", f.gateway("c1"), 5000, 53))
+
+		pool, published, ping, spoofed := gateway, gateway, f.ping(gateway, 7), gateway
+		pool.dport, published.dport, spoofed.srcMAC = poolFirst, 8080, f.containers["c2"].mac
+		for name, in := range map[string]packet{
+			"a port of the NAT pool": pool, "a published port": published, "a ping": ping, "somebody else's MAC": spoofed,
+		} {
+			long(t, name, "c1", in)
+		}
+		long(t, "by somebody else's veth", "c2", gateway)
+		f.shortcut(t, f.container("c1"), bpf.VethwayShortcutValue{})
+		long(t, "the sender has none", "c1", gateway)
+		f.shortcut(t, f.container("c1"), f.endpointShortcut("c1"))
+		short(t, "and again", "c1", gateway)
 	})
 }
 

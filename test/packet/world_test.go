@@ -34,6 +34,7 @@ const (
 
 	shortcutHost     = 1
 	shortcutEndpoint = 2
+	shortcutGateway  = 3
 
 	portPublished = maps.PortPublished
 	portHost      = maps.PortHost
