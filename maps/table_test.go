@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/bpf"
 	"github.com/vethway/vethway/test/behaviour"
@@ -16,12 +17,17 @@ import (
 // makeTable makes a map as the object declares it, but of another size.
 func makeTable[K comparable, V any](t testing.TB, name string, size uint32, w wire[K, V]) *Table[K, V] {
 	t.Helper()
+	return changedTable(t, name, w, func(spec *ebpf.MapSpec) { spec.MaxEntries = size })
+}
+
+func changedTable[K comparable, V any](t testing.TB, name string, w wire[K, V], change func(*ebpf.MapSpec)) *Table[K, V] {
+	t.Helper()
 	behaviour.NeedRoot(t)
 	spec, err := bpf.LoadVethway()
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec.Maps[name].MaxEntries = size
+	change(spec.Maps[name])
 	m, err := ebpf.NewMap(spec.Maps[name])
 	if err != nil {
 		t.Fatal(err)
@@ -225,15 +231,25 @@ func TestStopReading(t *testing.T) {
 	}
 }
 
-func BenchmarkUpdate(b *testing.B) {
-	table := makeTable(b, bpf.VethwayMapPublished, 262_144, publishedWire())
-	entries := make([]Entry[PublishedKey, PublishedPort], 10_000)
+// BenchmarkPublished writes and deletes as many entries as ten thousand ports of both families have: in the map as it is, and in one that
+// has its memory beforehand.
+func BenchmarkPublished(b *testing.B) {
+	entries, keys := make([]Entry[PublishedKey, PublishedPort], 20_000), make([]PublishedKey, 20_000)
 	for i := range entries {
-		entries[i].Key = PublishedKey{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(i)), Proto: 6}
+		addr := [...]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}[i%2]
+		keys[i] = PublishedKey{Addr: netip.AddrPortFrom(addr, uint16(10_000+i/2)), Proto: 6}
+		entries[i].Key = keys[i]
 	}
-	for b.Loop() {
-		if err := table.Update(entries); err != nil {
-			b.Fatal(err)
-		}
+	for name, change := range map[string]func(*ebpf.MapSpec){
+		"as it is": func(*ebpf.MapSpec) {}, "allocated": func(spec *ebpf.MapSpec) { spec.Flags &^= unix.BPF_F_NO_PREALLOC },
+	} {
+		b.Run(name, func(b *testing.B) {
+			table := changedTable(b, bpf.VethwayMapPublished, publishedWire(), change)
+			for b.Loop() {
+				if err := errors.Join(table.Update(entries), table.Delete(keys)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
