@@ -401,7 +401,7 @@ type VethwaySpliceValue struct {
 	Network    uint32
 	Flags      uint32
 	Tries      uint32
-	Pad        uint32
+	Bounded    uint32
 }
 
 type VethwaySplicedValue struct {
@@ -501,6 +501,7 @@ const (
 	VethwayProgVwRecvmsg6      = "vw_recvmsg6"
 	VethwayProgVwSendmsg4      = "vw_sendmsg4"
 	VethwayProgVwSendmsg6      = "vw_sendmsg6"
+	VethwayProgVwSpliceBound   = "vw_splice_bound"
 	VethwayProgVwSpliceClose   = "vw_splice_close"
 	VethwayProgVwSpliceOption  = "vw_splice_option"
 	VethwayProgVwSpliceSend    = "vw_splice_send"
@@ -590,6 +591,7 @@ type VethwayProgramSpecs struct {
 	VwRecvmsg6      *ebpf.ProgramSpec `ebpf:"vw_recvmsg6"`
 	VwSendmsg4      *ebpf.ProgramSpec `ebpf:"vw_sendmsg4"`
 	VwSendmsg6      *ebpf.ProgramSpec `ebpf:"vw_sendmsg6"`
+	VwSpliceBound   *ebpf.ProgramSpec `ebpf:"vw_splice_bound"`
 	VwSpliceClose   *ebpf.ProgramSpec `ebpf:"vw_splice_close"`
 	VwSpliceOption  *ebpf.ProgramSpec `ebpf:"vw_splice_option"`
 	VwSpliceSend    *ebpf.ProgramSpec `ebpf:"vw_splice_send"`
@@ -787,6 +789,7 @@ type VethwayPrograms struct {
 	VwRecvmsg6      *ebpf.Program `ebpf:"vw_recvmsg6"`
 	VwSendmsg4      *ebpf.Program `ebpf:"vw_sendmsg4"`
 	VwSendmsg6      *ebpf.Program `ebpf:"vw_sendmsg6"`
+	VwSpliceBound   *ebpf.Program `ebpf:"vw_splice_bound"`
 	VwSpliceClose   *ebpf.Program `ebpf:"vw_splice_close"`
 	VwSpliceOption  *ebpf.Program `ebpf:"vw_splice_option"`
 	VwSpliceSend    *ebpf.Program `ebpf:"vw_splice_send"`
@@ -828,6 +831,7 @@ func (p *VethwayPrograms) Close() error {
 		p.VwRecvmsg6,
 		p.VwSendmsg4,
 		p.VwSendmsg6,
+		p.VwSpliceBound,
 		p.VwSpliceClose,
 		p.VwSpliceOption,
 		p.VwSpliceSend,

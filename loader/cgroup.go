@@ -20,7 +20,7 @@ func cgroupPrograms(spec *ebpf.CollectionSpec) map[string]ebpf.AttachType {
 	hooks := make(map[string]ebpf.AttachType)
 	for name, p := range spec.Programs {
 		switch p.Type {
-		case ebpf.CGroupSockAddr, ebpf.CGroupSock, ebpf.CGroupSockopt:
+		case ebpf.CGroupSockAddr, ebpf.CGroupSock, ebpf.CGroupSockopt, ebpf.SockOps:
 			hooks[name] = p.AttachType
 		}
 	}

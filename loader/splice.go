@@ -17,13 +17,14 @@ import (
 // splicePrograms are those that only splicing needs.
 func splicePrograms() []string {
 	return []string{
-		bpf.VethwayProgVwFromSpliced, bpf.VethwayProgVwSpliceSend, bpf.VethwayProgVwSpliceClose, bpf.VethwayProgVwSpliceOption,
+		bpf.VethwayProgVwFromSpliced, bpf.VethwayProgVwSpliceSend,
+		bpf.VethwayProgVwSpliceBound, bpf.VethwayProgVwSpliceClose, bpf.VethwayProgVwSpliceOption,
 	}
 }
 
 // isSpliceHook tells the cgroup's programs that are attached when splicing is asked for from those that always are.
 func isSpliceHook(program string) bool {
-	return program == bpf.VethwayProgVwSpliceClose || program == bpf.VethwayProgVwSpliceOption
+	return program == bpf.VethwayProgVwSpliceBound || program == bpf.VethwayProgVwSpliceClose || program == bpf.VethwayProgVwSpliceOption
 }
 
 // probeSplice loads the program that looks into the reader's socket, into maps of its own. Kernels are built without what it

@@ -18,7 +18,7 @@ import (
 func (l *lab) spliceHooks() []string {
 	var hooks []string
 	for _, f := range l.files() {
-		if f == "links/"+bpf.VethwayProgVwSpliceClose || f == "links/"+bpf.VethwayProgVwSpliceOption {
+		if f == "links/"+bpf.VethwayProgVwSpliceBound || f == "links/"+bpf.VethwayProgVwSpliceClose || f == "links/"+bpf.VethwayProgVwSpliceOption {
 			hooks = append(hooks, f)
 		}
 	}
@@ -44,16 +44,16 @@ func TestSpliceHooksComeAndGo(t *testing.T) {
 	}
 	want("at first", 0)
 	splice(o, true)
-	want("asked for", 2)
+	want("asked for", 3)
 	o.Close()
 	o = l.open(l.config())
-	want("after a restart", 2)
+	want("after a restart", 3)
 	end := maps.SpliceKey{Local: netip.MustParseAddrPort("10.0.0.1:1"), Remote: netip.MustParseAddrPort("10.0.0.2:2")}
 	if err := o.Maps().Splices.Update([]maps.Entry[maps.SpliceKey, maps.Splice]{{Key: end}}); err != nil {
 		t.Fatal(err)
 	}
 	splice(o, false)
-	want("while a connection is spliced", 2)
+	want("while a connection is spliced", 3)
 	if err := o.Maps().Splices.Delete([]maps.SpliceKey{end}); err != nil {
 		t.Fatal(err)
 	}

@@ -85,6 +85,8 @@ const (
 	SpliceRefused SpliceFlags = 1 << iota
 	// SpliceRedirect is set while what is sent to the end goes straight into its queue.
 	SpliceRedirect
+	// SpliceFilled says that its queue was full once.
+	SpliceFilled
 )
 
 // Splice is one end of a connection, and what was put into its queue.
@@ -97,6 +99,7 @@ type Splice struct {
 	Network          uint32
 	Flags            SpliceFlags
 	Tries            uint32 // to splice it
+	Bounded          uint32 // not 0: its window is small
 	Sock             uint64 // the kernel's address of it
 }
 
@@ -115,14 +118,14 @@ func splicesWire() wire[SpliceKey, Splice] {
 			return bpf.VethwaySpliceValue{
 				Sock: v.Sock, Messages: v.Messages, Bytes: v.Bytes, Queued: v.Queued, Room: v.Room,
 				Slot: v.Slot, Generation: v.Generation, Started: v.Started, Seen: v.Seen, Network: v.Network, Flags: uint32(v.Flags),
-				Tries: v.Tries,
+				Tries: v.Tries, Bounded: v.Bounded,
 			}
 		},
 		unvalue: func(v bpf.VethwaySpliceValue) Splice {
 			return Splice{
 				Sock: v.Sock, Messages: v.Messages, Bytes: v.Bytes, Queued: v.Queued, Room: v.Room,
 				Slot: v.Slot, Generation: v.Generation, Started: v.Started, Seen: v.Seen, Network: v.Network, Flags: SpliceFlags(v.Flags),
-				Tries: v.Tries,
+				Tries: v.Tries, Bounded: v.Bounded,
 			}
 		},
 	}
@@ -133,11 +136,12 @@ func spliceRow(now uint32) func(SpliceKey, Splice) Row {
 		return Row{
 			{"local", k.Local},
 			{"remote", k.Remote},
-			{"flags", bitNames(uint32(v.Flags), "refused", "redirect")},
+			{"flags", bitNames(uint32(v.Flags), "refused", "redirect", "filled")},
 			{"messages", v.Messages},
 			{"bytes", v.Bytes},
 			{"queued", v.Queued},
 			{"room", v.Room},
+			{"bounded", v.Bounded != 0},
 			{"network", v.Network},
 			{"age_s", Age(now, v.Started)},
 			{"slot", v.Slot},

@@ -114,7 +114,7 @@ func TestEntriesSurviveTheWire(t *testing.T) {
 			Messages: rapid.Uint64().Draw(t, "messages"), Bytes: rapid.Uint64().Draw(t, "bytes"), Queued: u32.Draw(t, "queued"),
 			Room: u32.Draw(t, "room"), Slot: u32.Draw(t, "slot"), Generation: u32.Draw(t, "generation"), Started: u32.Draw(t, "time"),
 			Seen: u32.Draw(t, "time"), Network: u32.Draw(t, "network"), Flags: SpliceFlags(u32.Draw(t, "flags")),
-			Tries: u32.Draw(t, "tries"), Sock: rapid.Uint64().Draw(t, "sock"),
+			Tries: u32.Draw(t, "tries"), Bounded: u32.Draw(t, "bounded"), Sock: rapid.Uint64().Draw(t, "sock"),
 		})
 		roundTrip(t, bindingsWire(), BindingKey{
 			Addr: drawAddrPort(t), External: drawOptional(t), Proto: rapid.Uint8().Draw(t, "proto"), Inside: rapid.Bool().Draw(t, "inside"),
@@ -221,7 +221,7 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens), "FLOW_RETIRED": int(FlowRetired),
 		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP), "SETTING_PORTS_REST": int(SettingPortsRest), "TRIES_FAILED": TriesFailed,
 		"GUARD_DENIED": int(GuardDenied), "GUARD_CLOSED": int(GuardClosed),
-		"SPLICE_REFUSED": int(SpliceRefused), "SPLICE_REDIRECT": int(SpliceRedirect),
+		"SPLICE_REFUSED": int(SpliceRefused), "SPLICE_REDIRECT": int(SpliceRedirect), "SPLICE_FILLED": int(SpliceFilled),
 		"SHORTCUT_BITS": shortcutBits, "SHORTCUT_HOST": shortcutHost, "SHORTCUT_ENDPOINT": shortcutEndpoint,
 		"SHORTCUT_GATEWAY": shortcutGateway,
 		"PORT_USE_TCP":     int(PortIndex(6, 0) >> 16), "PORT_USE_UDP": int(PortIndex(17, 0) >> 16), "PORT_USE_OTHER": int(PortIndex(132, 0) >> 16),

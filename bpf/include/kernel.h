@@ -188,10 +188,33 @@ struct bpf_sockopt {
 	__s32 level, optname, optlen, retval;
 };
 
+struct bpf_sock_ops {
+	__u32 op, args[4], family, remote_ip4, local_ip4, remote_ip6[4], local_ip6[4], remote_port, local_port, is_fullsock,
+		snd_cwnd, srtt_us;
+	__u32 bpf_sock_ops_cb_flags, state, rtt_min, snd_ssthresh, rcv_nxt, snd_nxt, snd_una, mss_cache, ecn_flags,
+		rate_delivered;
+	__u32 rate_interval_us, packets_out, retrans_out, total_retrans, segs_in, data_segs_in, segs_out, data_segs_out, lost_out,
+		sacked_out;
+	__u32 sk_txhash;
+	__u64 bytes_received, bytes_acked;
+	struct bpf_sock *sk;
+};
+
+#define BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB 4
+#define BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB 5
+#define BPF_SOCK_OPS_HDR_OPT_LEN_CB 14
+#define BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG (1 << 6)
+
 #define SOL_SOCKET 1
+#define SO_SNDBUF 7
+#define SO_RCVBUF 8
 #define SO_ZEROCOPY 60
 #define SOL_TCP 6
+#define TCP_WINDOW_CLAMP 10
+#define TCP_NOTSENT_LOWAT 25
 #define TCP_ULP 31
+#define SOCK_SNDBUF_LOCK 1
+#define SOCK_RCVBUF_LOCK 2
 
 #define SK_PASS 1
 #define BPF_TCP_ESTABLISHED 1
@@ -215,6 +238,7 @@ struct sock {
 	struct sock_common __sk_common;
 	void *sk_user_data;
 	int sk_rcvbuf, sk_rcvlowat;
+	__u8 sk_userlocks:4;
 	struct socket *sk_socket;
 } KERNEL_STRUCT;
 
@@ -229,7 +253,7 @@ struct inet_connection_sock {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u32 write_seq, copied_seq;
+	__u32 write_seq, copied_seq, rcv_wup, rcv_wnd, window_clamp;
 	bool is_mptcp;
 } KERNEL_STRUCT;
 
@@ -329,6 +353,8 @@ static long (*bpf_skb_change_type)(struct __sk_buff *skb, __u32 type) = (void *)
 static long (*bpf_skb_change_tail)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)38;
 static long (*bpf_skb_pull_data)(struct __sk_buff *skb, __u32 len) = (void *)39;
 static long (*bpf_skb_change_head)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)43;
+static long (*bpf_setsockopt)(void *ctx, int level, int option, void *value, int len) = (void *)49;
+static long (*bpf_sock_ops_cb_flags_set)(struct bpf_sock_ops *ctx, int flags) = (void *)59;
 static long (*bpf_skb_adjust_room)(struct __sk_buff *skb, __s32 len_diff, __u32 mode, __u64 flags) = (void *)50;
 static long (*bpf_fib_lookup)(void *ctx, struct bpf_fib_lookup *params, int plen, __u32 flags) = (void *)69;
 static struct bpf_sock *(*bpf_sk_lookup_udp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns,

@@ -338,6 +338,7 @@ struct splice_key {
 
 #define SPLICE_REFUSED 1  /* the ordinary way: because of this end or the other */
 #define SPLICE_REDIRECT 2 /* what is sent to this end goes straight into its queue */
+#define SPLICE_FILLED 4	  /* that was full once: what goes the ordinary way is to be kept short */
 
 struct splice_value {
 	__u64 sock;		/* address of the kernel's structure, to look at what it has read */
@@ -348,8 +349,8 @@ struct splice_value {
 	__u32 started, seen;	/* CLOCK_MONOTONIC seconds: made; last put into its queue */
 	__u32 network;
 	__u32 flags;
-	__u32 tries; /* to splice it, in the entry of the end that both directions begin with */
-	__u32 pad;
+	__u32 tries;   /* to splice it, in the entry of the end that both directions begin with */
+	__u32 bounded; /* its window is kept small */
 };
 
 /* splice_sockets: what a socket knows of the connection that it is an end of. */

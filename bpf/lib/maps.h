@@ -217,7 +217,7 @@ struct {
 	__type(value, struct socket_value);
 } sockets SEC(".maps");
 
-/* Written: daemon. Read: vw_from_spliced. Life: while the container is attached to a network that is spliced. Size: one entry an address. */
+/* Written: daemon. Read: vw_from_spliced, vw_splice_bound. Life: while the container is attached to a network that is spliced. Size: one entry an address. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -226,8 +226,8 @@ struct {
 	__type(value, struct spliced_value);
 } spliced SEC(".maps");
 
-/* Written: vw_from_spliced, vw_splice_send (counters), vw_splice_close (delete). Read: the same, CLI. Life: that of the socket. Size: two
- * entries a connection. */
+/* Written: vw_from_spliced, vw_splice_send (counters), vw_splice_bound (bounded), vw_splice_close (delete). Read: the same, CLI. Life:
+ * that of the socket. Size: two entries a connection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -244,8 +244,8 @@ struct {
 	__type(value, __u64);
 } splice_ends SEC(".maps");
 
-/* Written: vw_from_spliced. Read: vw_splice_send, vw_splice_close, vw_splice_option. Life: that of the socket. Size: one entry a socket in
- * splices. */
+/* Written: vw_from_spliced. Read: vw_splice_send, vw_splice_bound, vw_splice_close, vw_splice_option. Life: that of the socket. Size: one
+ * entry a socket in splices. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -8,7 +8,7 @@
  * which comes that way, is too.
  *
  * The kernel does not limit our queue. When more than `room` could be in it, what follows goes the ordinary way, with its window, until the
- * reader has read all there is.
+ * reader has read all there is. bound.h sees to it that this is soon.
  *
  * A socket whose reader may sleep in the kernel is not spliced: it could sleep at the stack's queue while ours is filled, and where both are
  * watched the kernel returns EAGAIN to it for a signal. Hence both ends must be O_NONBLOCK, and there must be a file to see that: so it is
@@ -19,7 +19,9 @@
 #include "flow.h"
 
 #define SPLICE_TRIES 16
-#define SPLICE_MESSAGE 1024 /* what the kernel takes for a message (struct sk_msg), beside its bytes */
+#define SPLICE_LARGE (136 << 10)   /* bytes: writers of more are not bounded: they would copy the same bytes again and again */
+#define SPLICE_WINDOWS (512 << 10) /* bytes: what the ordinary way may take of a bounded reader's buffer */
+#define SPLICE_MESSAGE 1024	   /* what the kernel takes for a message (struct sk_msg), beside its bytes */
 
 static __always_inline void splice_key_reverse(struct splice_key *to, const struct splice_key *from)
 {
@@ -221,8 +223,18 @@ static __always_inline bool splice_queue_empty(const struct tcp_sock *tcp)
 	return next == __builtin_preserve_access_index(&psock->ingress_msg);
 }
 
+/* How much the reader has said that it takes the ordinary way, having read all up to there: the kernel drops what then finds no room. */
+static __always_inline __u32 splice_promised(const struct tcp_sock *reader, __u32 read)
+{
+	__u32 from, window;
+
+	if (splice_peek(&from, reader->rcv_wup) || splice_peek(&window, reader->rcv_wnd))
+		return ~0;
+	return from + window - read;
+}
+
 /* May our queue be filled again? All that went the ordinary way must have been read, and the reader not wait for a number of bytes. Half of what it
- * may have waiting is ours, so that there is room for what comes the ordinary way next. */
+ * may have waiting is ours, so that there is room for what comes the ordinary way next; nearly all, where that is little. */
 static __always_inline bool splice_resume(struct splice_value *to, const struct tcp_sock *reader, __u32 sent)
 {
 	const struct sock *sk = &reader->inet_conn.icsk_inet.sk;
@@ -234,7 +246,9 @@ static __always_inline bool splice_resume(struct splice_value *to, const struct 
 	if (splice_peek(&least, sk->sk_rcvlowat) || least > 1 || splice_peek(&limit, sk->sk_rcvbuf))
 		return false;
 	to->room = (__u32)limit / 2;
-	to->flags = SPLICE_REDIRECT;
+	if (to->bounded && (__u32)limit > 2 * SPLICE_WINDOWS && splice_promised(reader, read) <= SPLICE_WINDOWS / 2)
+		to->room = (__u32)limit - SPLICE_WINDOWS;
+	to->flags |= SPLICE_REDIRECT;
 	return true;
 }
 
@@ -266,8 +280,13 @@ static __always_inline void splice_send(struct sk_msg_md *ctx)
 	} else if (!(to->flags & SPLICE_REDIRECT)) {
 		return;
 	}
-	if (to->queued + cost > to->room || !splice_is_live(own->slot, own->generation) ||
-	    !splice_is_live(to->slot, to->generation) ||
+	if (to->queued + cost > to->room) {
+		to->flags &= ~SPLICE_REDIRECT;
+		if (cost <= SPLICE_LARGE)
+			to->flags |= SPLICE_FILLED;
+		return;
+	}
+	if (!splice_is_live(own->slot, own->generation) || !splice_is_live(to->slot, to->generation) ||
 	    bpf_msg_redirect_hash(ctx, &splice_ends, &own->peer, BPF_F_INGRESS) != SK_PASS) {
 		to->flags &= ~SPLICE_REDIRECT;
 		return;

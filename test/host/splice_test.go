@@ -31,6 +31,7 @@ func TestSpliced(t *testing.T) {
 			{"reset", splicedReset},
 			{"peer gone", splicedPeerGone},
 			{"slow reader", splicedSlowReader},
+			{"stream", splicedStream},
 			{"close under load", splicedCloseUnderLoad},
 			{"daemon is away", splicedWhileDaemonIsAway},
 			{"not spliced", notSpliced},
