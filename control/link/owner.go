@@ -21,7 +21,7 @@ import (
 func (l *Links) PortOwner(ctx context.Context, proto uint8, addr netip.Addr, port uint16) (control.PortOwner, bool, error) {
 	var best socket
 	rank := 0
-	all := query{proto: proto, states: ^uint32(0), program: portIs(port)}
+	all := query{proto: proto, states: ^uint32(0), ports: portIs(port)}
 	err := l.sockets(ctx, all, func(s socket) {
 		if clashes(addr.Unmap(), s) && claim(proto, s) > rank {
 			best, rank = s, claim(proto, s)

@@ -72,7 +72,7 @@ func (l *Links) boundPorts(ctx context.Context, local [2]uint16) ([]control.Host
 		}
 		for _, q := range [...]query{
 			{proto: proto, states: unconnected},
-			{proto: proto, states: ^unconnected, program: portOutside(local)},
+			{proto: proto, states: ^unconnected, ports: portOutside(local)},
 		} {
 			if err := l.sockets(ctx, q, note); err != nil {
 				return nil, err

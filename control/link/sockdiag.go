@@ -44,11 +44,17 @@ const (
 	diagSKV6Only      = 11 // INET_DIAG_SKV6ONLY
 )
 
-// query selects sockets by protocol, a set of states, and a program that the kernel runs over each socket.
+// query selects sockets by protocol, a set of states, and their local ports.
 type query struct {
-	proto   uint8
-	states  uint32
-	program []byte
+	proto  uint8
+	states uint32
+	ports  portFilter
+}
+
+// portFilter accepts local ports; the zero one accepts all.
+type portFilter struct {
+	program []byte // that the kernel runs over each socket
+	has     func(uint16) bool
 }
 
 // Operations of the kernel's socket filter (linux/inet_diag.h). A comparison is two words: the operation with its two jumps in
@@ -64,19 +70,21 @@ func diagOp(code, yes uint8, no uint16) []byte {
 }
 
 // portIs accepts sockets with this local port.
-func portIs(port uint16) []byte {
-	return slices.Concat(
+func portIs(port uint16) portFilter {
+	return portFilter{slices.Concat(
 		diagOp(opSourceFrom, 8, 20), diagOp(0, 0, port),
-		diagOp(opSourceTo, 8, 12), diagOp(0, 0, port))
+		diagOp(opSourceTo, 8, 12), diagOp(0, 0, port),
+	), func(p uint16) bool { return p == port }}
 }
 
 // portOutside accepts sockets whose local port is below or above the range.
-func portOutside(span [2]uint16) []byte {
+func portOutside(span [2]uint16) portFilter {
 	below, above := max(span[0], 1)-1, min(span[1], 65534)+1
-	return slices.Concat(
+	return portFilter{slices.Concat(
 		diagOp(opSourceTo, 8, 12), diagOp(0, 0, below),
 		diagOp(opJump, 4, 12),
-		diagOp(opSourceFrom, 8, 12), diagOp(0, 0, above))
+		diagOp(opSourceFrom, 8, 12), diagOp(0, 0, above),
+	), func(p uint16) bool { return p <= below || p >= above }}
 }
 
 // diagRequest is a query for one family.
@@ -91,14 +99,13 @@ func (r diagRequest) Serialize() []byte {
 	b := make([]byte, sizeofDiagRequest)
 	b[0], b[1] = r.family, r.proto
 	binary.NativeEndian.PutUint32(b[4:], r.states)
-	if len(r.program) > 0 {
-		b = append(b, nl.NewRtAttr(diagBytecode, r.program).Serialize()...)
+	if len(r.ports.program) > 0 {
+		b = append(b, nl.NewRtAttr(diagBytecode, r.ports.program).Serialize()...)
 	}
 	return b
 }
 
-// sockets calls visit for every socket of the host's namespace that the query selects. A protocol that the kernel lacks
-// has none.
+// sockets calls visit for every socket of the host's namespace that the query selects.
 func (l *Links) sockets(ctx context.Context, q query, visit func(socket)) error {
 	if q.proto == unix.IPPROTO_SCTP && !l.hasSCTP() {
 		return nil
@@ -106,7 +113,7 @@ func (l *Links) sockets(ctx context.Context, q query, visit func(socket)) error 
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
 		found, err := dump(ctx, func() ([]socket, error) { return l.diag(diagRequest{q, family}) })
 		if errors.Is(err, unix.ENOENT) {
-			continue
+			found, err = l.procSockets(diagRequest{q, family})
 		}
 		if err != nil {
 			return fmt.Errorf("list sockets: %w", err)
