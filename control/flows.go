@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/vethway/vethway/control/api"
 )
@@ -33,8 +35,27 @@ func (s *state) directory() directory {
 	return d
 }
 
+// flowProtocols are the names that Flow.Proto has; other protocols are numbers.
+func flowProtocols() []string { return []string{"tcp", "udp", "sctp", "icmp", "ipv6-icmp"} }
+
+// checkKnown refuses what no flow can be: to show or end none would look as if there were none.
+func checkKnown(f api.FlowFilter) error {
+	if kinds := api.FlowKinds(); f.Kind != "" && !slices.Contains(kinds, f.Kind) {
+		return api.Errorf(api.InvalidArgument, "no flow is of kind %q", f.Kind).WithHint("known are %s", strings.Join(kinds, ", "))
+	}
+	protocols := flowProtocols()
+	if _, err := strconv.ParseUint(f.Protocol, 10, 8); f.Protocol != "" && err != nil && !slices.Contains(protocols, f.Protocol) {
+		return api.Errorf(api.InvalidArgument, "protocol %q is not known", f.Protocol).
+			WithHint("known are %s; another is its number", strings.Join(protocols, ", "))
+	}
+	return nil
+}
+
 // flowMatcher makes a test of a filter. It fails with ErrNotFound for a container or network that is not there.
 func (s *state) flowMatcher(f api.FlowFilter) (func(Flow) bool, error) {
+	if err := checkKnown(f); err != nil {
+		return nil, err
+	}
 	var addrs []netip.Addr
 	var index uint32
 	if f.Container != "" {

@@ -211,8 +211,16 @@ func TestFlows(t *testing.T) {
 	w.plane.SetFlows(
 		flow("tcp", "192.0.2.3:4000", "192.0.2.2:8080", "172.30.0.2:80"), flow("udp", "172.30.0.3:5000", "192.0.2.3:53", "192.0.2.3:53"),
 	)
-	if _, err := w.engine.Flows(context.Background(), api.FlowFilter{Container: "x"}); err == nil {
-		t.Error("flows of a container that is not there")
+	for _, f := range []api.FlowFilter{{Container: "x"}, {Kind: "publish"}, {Protocol: "udpp"}, {Protocol: "256"}} {
+		if list, err := w.engine.Flows(context.Background(), f); err == nil {
+			t.Errorf("%+v is known, and has %v", f, list)
+		}
+		if got, err := w.engine.FlushFlows(context.Background(), f); err == nil {
+			t.Errorf("%+v is known, and had %v", f, got)
+		}
+	}
+	if list, err := w.engine.Flows(context.Background(), api.FlowFilter{Kind: "host", Protocol: "47"}); err != nil || len(list) != 0 {
+		t.Errorf("GRE of the host's: %v, %v", list, err)
 	}
 	if got, err := w.engine.FlushFlows(context.Background(), api.FlowFilter{Container: "c1"}); err != nil || got.Flushed != 1 {
 		t.Errorf("flushed %v, %v", got, err)

@@ -31,6 +31,11 @@ type Tuple struct {
 	Dst netip.AddrPort `json:"Dst"`
 }
 
+// FlowKinds are all that a session's Kind can be; a spliced one is no session of the flow table.
+func FlowKinds() []string {
+	return []string{"published", "masquerade", "hairpin", "routed", "host", "spliced"}
+}
+
 // FlowFilter narrows a listing or a flush; an empty field matches anything.
 type FlowFilter struct {
 	Container string     `json:"Container,omitempty"` // name or ID

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/control/api"
 	"github.com/vethway/vethway/maps"
 )
 
@@ -188,5 +189,17 @@ func TestDropsAreNamed(t *testing.T) {
 	}
 	if name := names.Reason(12345); name != "12345" {
 		t.Errorf("a reason without a name is called %q", name)
+	}
+}
+
+// The kinds that can be asked for are those that there are.
+func TestFlowKindsAreNamed(t *testing.T) {
+	names := newFixture(t).maps().Names
+	var kinds []string
+	for kind := maps.FlowPublished; kind <= maps.FlowHost; kind++ {
+		kinds = append(kinds, names.FlowKind(kind))
+	}
+	if kinds = append(kinds, control.KindSpliced); !slices.Equal(kinds, api.FlowKinds()) {
+		t.Errorf("there are %q", kinds)
 	}
 }

@@ -5,6 +5,7 @@ package flow
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,8 +29,8 @@ func (f *filterFlags) addFlags(a *app.App, cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.StringVar(&f.filter.Container, "container", "", "of this container")
 	s.StringVar(&f.filter.Network, "network", "", "of this network")
-	s.StringVar(&f.filter.Protocol, "proto", "", "tcp, udp, icmp or ipv6-icmp")
-	s.StringVar(&f.filter.Kind, "kind", "", "published, masquerade, hairpin, routed or host")
+	s.StringVar(&f.filter.Protocol, "proto", "", "tcp, udp, sctp, icmp, ipv6-icmp or a number")
+	s.StringVar(&f.filter.Kind, "kind", "", strings.Join(api.FlowKinds(), ", "))
 	s.StringVar(&f.address, "address", "", "with this address anywhere")
 	s.Uint16Var(&f.filter.Port, "port", 0, "with this port anywhere")
 	// The flags were added above: registering their completions cannot fail.
