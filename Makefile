@@ -132,8 +132,8 @@ proof: ## the allocator under concurrency, for PROOFTIME=10m (root)
 OLDKERNEL ?=
 
 .PHONY: old-kernel
-old-kernel: ## the packet programs' tests on Debian's Linux 6.1, in qemu; OLDKERNEL='-run NAME' for some
-	@.ci/deps old-kernel
+old-kernel: ## the tests nearest to the kernel on Debian's Linux 6.1, in qemu; OLDKERNEL='-suite host -run NAME' for some
+	@.ci/deps test old-kernel
 	@status=0; go run ./test/internal/oldkernel $(OLDKERNEL) || status=$$?; \
 		.ci/own bin; exit $$status
 

@@ -11,6 +11,7 @@ import (
 	"github.com/vethway/vethway/control/link"
 	"github.com/vethway/vethway/loader"
 	"github.com/vethway/vethway/loader/loadertest"
+	"github.com/vethway/vethway/test/behaviour"
 	"github.com/vethway/vethway/test/netlab"
 )
 
@@ -80,6 +81,9 @@ func TestClsactForReal(t *testing.T) {
 	}{
 		{loader.AttachClsact, 2000}, {loader.AttachClsact, 3000}, {loader.AttachTCX, 3000}, {loader.AttachClsact, 3000},
 	} {
+		if step.mode == loader.AttachTCX {
+			behaviour.NeedLinux(t, 6, 6, "tcx")
+		}
 		if got := open(step.mode, step.lastPort); !slices.Equal(got, all) {
 			t.Errorf("attached by %s: %q, want %q", step.mode, got, all)
 		}

@@ -45,7 +45,7 @@ func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	// Behind the kernel's own, which vw_gc asks; times before 0 wrap around.
 	f := &fixture{t: t, clock: 10 * time.Second, cfg: loader.Config{
-		PinDir: loadertest.BPFFS(t), FlowEntries: 4096, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		PinDir: loadertest.BPFFS(t), FlowEntries: 4096, Clsact: noClsact{}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}}
 	f.start()
 	t.Cleanup(f.stop)
@@ -74,6 +74,13 @@ func (f *fixture) stop() {
 		f.t.Error(err)
 	}
 }
+
+// noClsact is for kernels that have no tcx: nothing is attached, fakeAttach sees to it.
+type noClsact struct{}
+
+func (noClsact) AttachClsact(int, bool, int, string, uint16) error { return errors.ErrUnsupported }
+func (noClsact) DetachClsact(int, bool, string, uint16) error      { return errors.ErrUnsupported }
+func (noClsact) ListClsact() ([]loader.ClsactFilter, error)        { return nil, nil }
 
 type fakeAttach struct {
 	*loader.Loader

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/control"
+	"github.com/vethway/vethway/test/behaviour"
 	"github.com/vethway/vethway/test/netlab"
 )
 
@@ -227,6 +228,9 @@ func TestPortOwner(t *testing.T) {
 	}
 	dual := bindDual(t, l.host, 82)
 	defer unix.Close(dual)
+	if err := unix.Listen(dual, 1); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		addr  string
 		port  uint16
@@ -252,6 +256,18 @@ func TestPortOwner(t *testing.T) {
 		if found && (owner.PID != os.Getpid() || owner.Command != strings.TrimSpace(string(comm))) {
 			t.Errorf("owner of %s port %d is %+v, not this process", c.addr, c.port, owner)
 		}
+	}
+}
+
+// TestPortOwnerOfBound: a port is taken from the bind on, before anybody listens.
+func TestPortOwnerOfBound(t *testing.T) {
+	behaviour.NeedLinux(t, 6, 8, "listing sockets that are bound and do not listen")
+	l := newLab(t)
+	fd := bindDual(t, l.host, 82)
+	defer unix.Close(fd)
+	owner, found, err := l.PortOwner(t.Context(), unix.IPPROTO_TCP, netip.MustParseAddr("192.0.2.10"), 82)
+	if err != nil || !found || owner.Addr.String() != "[::]:82" || owner.PID != os.Getpid() {
+		t.Errorf("owner %+v, %v, %v", owner, found, err)
 	}
 }
 

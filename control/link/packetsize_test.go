@@ -10,6 +10,11 @@ import (
 	"github.com/vethway/vethway/test/netlab"
 )
 
+func needBigTCP4(t *testing.T) {
+	t.Helper()
+	behaviour.NeedLinux(t, 6, 3, "IPv4 packets beyond 64 KiB")
+}
+
 func (l *lab) wantSize(ns *netlab.Namespace, link string, want netlab.PacketSize) {
 	l.Helper()
 	got, err := ns.Link(link)
@@ -25,6 +30,7 @@ func (l *lab) wantSize(ns *netlab.Namespace, link string, want netlab.PacketSize
 // after somebody changed it.
 func TestPacketSizes(t *testing.T) {
 	behaviour.Covers(t, "R06", behaviour.Both)
+	needBigTCP4(t)
 	l := newLab(t)
 	bridge := bridgeSpec()
 	bridge.Send = control.PacketSize{IPv4: 196608, IPv6: 131072}
@@ -66,6 +72,7 @@ var plain = control.PacketSize{IPv4: plainPacketSize, IPv6: plainPacketSize}
 
 // TestUplinkPacketSize: the engine is told what an uplink takes.
 func TestUplinkPacketSize(t *testing.T) {
+	needBigTCP4(t)
 	l := newLab(t)
 	l.run(l.host, "ip link add up0 type veth peer name up1")
 	if err := l.host.SetPacketSize("up0", netlab.PacketSize{IPv4: 100000, IPv6: 120000}); err != nil {

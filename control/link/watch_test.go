@@ -179,15 +179,20 @@ func TestWatchLeavesOutOurDoing(t *testing.T) {
 	for _, done := range []struct {
 		where   *netlab.Namespace
 		command string
+		before  string
 	}{
-		{l.host, "ip link set " + e.HostName + " mtu 1400"},
-		{l.host, "ip link set " + e.HostName + " nomaster"},
-		{l.host, "ip link set " + e.HostName + " down"},
-		{ns, "ip link set eth0 down"},
-		{l.host, "ip link del " + e.HostName},
-		{l.host, "ip link set " + e.HostName + " name vwother"},
+		{l.host, "ip link set " + e.HostName + " mtu 1400", ""},
+		{l.host, "ip link set " + e.HostName + " nomaster", ""},
+		{l.host, "ip link set " + e.HostName + " down", ""},
+		{ns, "ip link set eth0 down", ""},
+		{l.host, "ip link del " + e.HostName, ""},
+		// Before Linux 6.2 no link that is up can be given another name.
+		{l.host, "ip link set " + e.HostName + " name vwother", "ip link set " + e.HostName + " down"},
 	} {
 		l.attach(e)
+		if done.before != "" {
+			l.run(done.where, done.before)
+		}
 		quiet(changed)
 		l.run(done.where, done.command)
 		wantSignal(t, changed, done.command)

@@ -3,9 +3,13 @@
 package behaviour
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // StrictEnv set to 1 makes a skip a failure, as in CI: a machine that silently
@@ -45,5 +49,22 @@ func NeedTool(t testing.TB, names ...string) {
 		if _, err := exec.LookPath(name); err != nil {
 			Skip(t, "needs "+name+": `sudo make deps` installs it")
 		}
+	}
+}
+
+// NeedLinux skips on a kernel before major.minor, which is the first to have what is named.
+func NeedLinux(t testing.TB, major, minor int, what string) {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatalf("ask for the kernel's version: %v", err)
+	}
+	release := unix.ByteSliceToString(name.Release[:])
+	var has [2]int
+	if _, err := fmt.Sscanf(release, "%d.%d", &has[0], &has[1]); err != nil {
+		t.Fatalf("the kernel's version is %q: %v", release, err)
+	}
+	if slices.Compare(has[:], []int{major, minor}) < 0 {
+		Skip(t, fmt.Sprintf("needs Linux %d.%d, for %s", major, minor, what))
 	}
 }

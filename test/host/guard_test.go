@@ -29,6 +29,7 @@ func guarded(t *testing.T, flags []string, f func(l lab, hook string)) {
 		{"clsact", "guard", []string{"--attach=clsact"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			needMode(t, c.name)
 			t.Parallel()
 			f(newLab(t, slices.Concat(c.flags, flags)...), c.hook)
 		})

@@ -195,9 +195,17 @@ func modes(t *testing.T, f func(l lab)) {
 	t.Parallel()
 	for _, mode := range []string{"tcx", "clsact"} {
 		t.Run(mode, func(t *testing.T) {
+			needMode(t, mode)
 			t.Parallel()
 			f(newLab(t, "--attach="+mode))
 		})
+	}
+}
+
+func needMode(t *testing.T, mode string) {
+	t.Helper()
+	if mode == "tcx" {
+		behaviour.NeedLinux(t, 6, 6, "tcx")
 	}
 }
 

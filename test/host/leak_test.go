@@ -128,6 +128,7 @@ func TestNoPrivateSourceLeaves(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"tcx", "clsact"} {
 		t.Run(mode, func(t *testing.T) {
+			needMode(t, mode)
 			t.Parallel()
 			topo := newHost(t)
 			forward(t, topo.Host)

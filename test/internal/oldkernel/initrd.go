@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"slices"
 )
 
 // plan is what the machine is to do. It is a file in the initramfs.
@@ -28,17 +30,32 @@ type suite struct {
 
 // archive is what goes into an initramfs.
 type archive struct {
-	dirs  []string
+	dirs  []string // each after the one that it is in
 	files []struct{ name, from string }
 }
 
+// add adds a file, and the directories that it is in. A name that is there already stays what it is.
 func (a *archive) add(name, from string) {
+	for _, f := range a.files {
+		if f.name == name {
+			return
+		}
+	}
+	a.addDir(path.Dir(name))
 	a.files = append(a.files, struct{ name, from string }{name, from})
 }
 
+func (a *archive) addDir(name string) {
+	if name == "." || slices.Contains(a.dirs, name) {
+		return
+	}
+	a.addDir(path.Dir(name))
+	a.dirs = append(a.dirs, name)
+}
+
 // write writes the initramfs.
-func (a *archive) write(path string, job plan) (err error) {
-	f, err := os.Create(path)
+func (a *archive) write(file string, job plan) (err error) {
+	f, err := os.Create(file)
 	if err != nil {
 		return fmt.Errorf("create the initramfs: %w", err)
 	}

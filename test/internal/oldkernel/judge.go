@@ -6,34 +6,49 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
+// leave is what tests may skip, as TestName or TestName/subtest.
+type leave struct {
+	tests *regexp.Regexp
+	why   string
+}
+
 // judge reads what the machine says, shows a line for each test, and all that a
-// test has said if it failed.
+// test has said if it failed. Tests that run in parallel speak in turn.
 type judge struct {
 	w       io.Writer
-	maySkip map[string]string
+	maySkip []leave
 
-	suite    string   // that runs
-	test     string   // at the top level, of which lines are
-	verdict  string   // of the test; its subtests' verdicts come behind it
-	took     string   // as the testing package says
-	lines    []string // since the test began
-	skips    []string // among the test and its subtests
+	suite    string           // that runs
+	tests    map[string]*test // that have begun and are not judged, by the name at the top level
+	current  *test            // whose the next line is; nil: nobody's
+	rest     []string         // nobody's lines: TestMain's
 	passed   int
 	skipped  int
 	failures []string
 	done     bool
 }
 
-func newJudge(w io.Writer, maySkip map[string]string) *judge { return &judge{w: w, maySkip: maySkip} }
+// test is one test at the top level, with its subtests.
+type test struct {
+	name    string
+	verdict string   // its subtests' verdicts come behind it
+	took    string   // as the testing package says
+	lines   []string // since it began
+	skips   []string // among the test and its subtests
+}
+
+func newJudge(w io.Writer, maySkip []leave) *judge { return &judge{w: w, maySkip: maySkip} }
 
 var (
-	running = regexp.MustCompile(`^=== RUN +([^/\s]+)$`)
-	result  = regexp.MustCompile(`^( *)--- (PASS|FAIL|SKIP): (\S+) \((\S+)\)$`)
+	speaks = regexp.MustCompile(`^=== (?:RUN|CONT|NAME|PAUSE) +([^/\s]+)`)
+	result = regexp.MustCompile(`^( *)--- (PASS|FAIL|SKIP): (\S+) \((\S+)\)$`)
 )
 
 // line takes the next line.
@@ -57,82 +72,127 @@ func (j *judge) line(s string) {
 		j.done = true
 		return
 	}
-	if m := running.FindStringSubmatch(s); m != nil {
-		j.flush()
-		j.test = m[1]
+	if m := speaks.FindStringSubmatch(s); m != nil {
+		j.turn(m[1])
+	} else if m := result.FindStringSubmatch(s); m != nil && m[1] == "" {
+		j.turn(m[3])
 	}
-	j.lines = append(j.lines, s)
-	if m := result.FindStringSubmatch(s); m != nil && j.test != "" {
+	if j.current == nil {
+		j.rest = append(j.rest, s)
+		return
+	}
+	t := j.current
+	t.lines = append(t.lines, s)
+	if m := result.FindStringSubmatch(s); m != nil {
 		if m[2] == "SKIP" {
-			j.skips = append(j.skips, m[3])
+			t.skips = append(t.skips, m[3])
 		}
-		if m[1] == "" && m[3] == j.test {
-			j.verdict, j.took = m[2], m[4]
+		if m[1] == "" {
+			t.verdict, t.took = m[2], m[4]
 		}
 	}
 }
 
+// turn takes that a test has the word; one that had it and is over is judged.
+func (j *judge) turn(name string) {
+	if j.current != nil && j.current.name == name {
+		return
+	}
+	j.over()
+	if j.tests[name] == nil {
+		j.tests[name] = &test{name: name}
+	}
+	j.current = j.tests[name]
+}
+
+// over judges the test that has the word, if it has ended.
+func (j *judge) over() {
+	if t := j.current; t != nil && t.verdict != "" {
+		j.judgeTest(t)
+		delete(j.tests, t.name)
+	}
+	j.current = nil
+}
+
 func (j *judge) begin(suite string) {
 	j.flush()
-	j.suite = suite
+	j.suite, j.tests, j.rest = suite, make(map[string]*test), nil
 	fmt.Fprintln(j.w, "===", suite)
 }
 
 // exit takes how a test binary ended.
 func (j *judge) exit(rest string) {
-	last := j.lines
+	before := len(j.failures)
+	var last []string
+	if j.current != nil {
+		last = j.current.lines
+	}
+	j.flush()
 	name, status, _ := strings.Cut(rest, " ")
-	shown := j.flush()
 	j.suite = ""
 	fmt.Fprintf(j.w, "=== %s: %s\n", name, status)
 	if status == "exit status 0" {
 		return
 	}
+	shown := len(j.failures) > before
 	j.fail(name + ": " + status)
 	if !shown { // what TestMain has said, too
-		j.show(last)
+		j.show(append(j.rest, last...))
 	}
 }
 
-// flush judges the test that has been running, and tells whether its lines were shown.
-func (j *judge) flush() bool {
-	before := len(j.failures)
-	if j.test != "" {
-		j.judgeTest()
+// flush judges the tests that have not been judged.
+func (j *judge) flush() {
+	j.over()
+	for _, name := range slices.Sorted(maps.Keys(j.tests)) {
+		j.judgeTest(j.tests[name])
 	}
-	j.test, j.verdict, j.took, j.lines, j.skips = "", "", "", nil, nil
-	return len(j.failures) > before
+	j.tests = nil
 }
 
-func (j *judge) judgeTest() {
+// skipsFor says why a test may skip itself; empty: it may not.
+func (j *judge) skipsFor(name string) string {
+	for _, l := range j.maySkip {
+		if l.tests.MatchString(name) {
+			return l.why
+		}
+	}
+	return ""
+}
+
+func (j *judge) judgeTest(t *test) {
 	word, forbidden := "ok", ""
-	for _, s := range j.skips {
-		if _, ok := j.maySkip[s]; !ok {
+	for _, s := range t.skips {
+		if j.skipsFor(s) == "" {
 			word, forbidden = "SKIP", s
 		}
 	}
 	switch {
-	case j.verdict == "FAIL":
+	case t.verdict == "FAIL":
 		word = "FAIL"
-	case j.verdict == "":
-		word, j.took = "FAIL", "did not end"
-	case forbidden == "" && j.verdict == "SKIP":
+	case t.verdict == "":
+		word, t.took = "FAIL", "did not end"
+	case forbidden == "" && t.verdict == "SKIP":
 		word = "skip"
 	}
-	name := j.suite + "." + j.test
-	fmt.Fprintf(j.w, "%-5s %s (%s)\n", word, name, j.took)
+	name := j.suite + "." + t.name
+	fmt.Fprintf(j.w, "%-5s %s (%s)\n", word, name, t.took)
+	for _, s := range t.skips {
+		if why := j.skipsFor(s); why != "" {
+			fmt.Fprintf(j.w, "      %s left out: %s\n", s, why)
+		}
+	}
 	switch word {
 	case "ok":
 		j.passed++
 	case "skip":
 		j.skipped++
-		fmt.Fprintf(j.w, "      %s\n", j.maySkip[j.test])
 	case "SKIP":
 		j.failures = append(j.failures, name+": "+forbidden+" skipped, and has no leave to")
-		j.show(j.lines)
+		j.show(t.lines)
 	default:
 		j.failures = append(j.failures, name)
-		j.show(j.lines)
+		j.show(t.lines)
 	}
 }
 

@@ -3,11 +3,15 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
 
 const good = "=== RUN   TestA\r\n=== RUN   TestA/x\r\n    a_test.go:1: all is well\r\n--- PASS: TestA (1.50s)\r\n    --- PASS: TestA/x (0.10s)\r\n"
+
+const parallel = "=== RUN   TestP\n=== PAUSE TestP\n=== RUN   TestQ\n=== PAUSE TestQ\n=== CONT  TestP\n=== RUN   TestP/x\n=== CONT  TestQ\n" +
+	"    q_test.go:1: q says\n=== NAME  TestP/x\n    p_test.go:1: p says\n--- PASS: TestP (2.00s)\n    --- PASS: TestP/x (0.10s)\n--- PASS: TestQ (3.00s)\n"
 
 // Every way for a run to go wrong is one that the judge must see.
 func TestJudge(t *testing.T) {
@@ -27,6 +31,10 @@ func TestJudge(t *testing.T) {
 		{"a skip", begin + good + "=== RUN   TestB\n    b_test.go:3: too old\n--- SKIP: TestB (0.00s)\n" + end + done, true, "too old", ""},
 		{"a skipped subtest", begin + "=== RUN   TestB\n--- PASS: TestB (0.00s)\n    --- SKIP: TestB/y (0.00s)\n" + end + done, true, "TestB/y skipped, and has no leave to", ""},
 		{"a skip that may be", begin + good + "=== RUN   TestOld\n--- SKIP: TestOld (0.00s)\n" + end + done, false, "since 6.9", ""},
+		{"a subtest's skip that may be", begin + "=== RUN   TestOld\n--- PASS: TestOld (0.00s)\n    --- SKIP: TestOld/x (0.00s)\n" + end + done, false, "TestOld/x left out: since 6.9", ""},
+		{"in parallel", begin + parallel + "PASS\n" + end + done, false, "ok    s.TestP (2.00s)\nok    s.TestQ (3.00s)\n", "p says"},
+		{"a failure in parallel", begin + strings.Replace(parallel, "--- PASS: TestQ", "--- FAIL: TestQ", 1) + "FAIL\n" + exitMark + "s exit status 1\n" + done, true, "q says", "p says"},
+		{"the machine stops in parallel", begin + parallel[:strings.Index(parallel, "--- PASS: TestP")], true, "s.TestQ (did not end)", ""},
 		{"nothing ran", begin + "testing: warning: no tests to run\nPASS\n" + end + done, true, "", ""},
 		{"the machine stops in a test", begin + good + "=== RUN   TestB\n", true, "s.TestB (did not end)", ""},
 		{"the machine stops between tests", begin + good + end, true, "", ""},
@@ -34,7 +42,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
-			j := newJudge(&out, map[string]string{"TestOld": "since 6.9"})
+			j := newJudge(&out, []leave{{regexp.MustCompile("^TestOld(/x)?$"), "since 6.9"}})
 			for line := range strings.Lines(c.in) {
 				j.line(line)
 			}

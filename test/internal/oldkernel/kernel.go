@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,8 +17,13 @@ import (
 	"strings"
 )
 
-// wanted are the modules that the tests use, each after those it depends on.
-var wanted = []string{"llc", "stp", "bridge", "veth", "tun", "macvlan"}
+// wanted are the modules that the tests use. Nothing in the machine loads one when the kernel asks for it.
+var wanted = []string{
+	"bridge", "veth", "tun", "macvlan", "sch_ingress", "cls_bpf", "cls_u32", "tcp_diag", "udp_diag",
+	// The host's own firewall, which is not to notice us, and the defragmentation on the detour.
+	"nf_conntrack_netlink", "nf_defrag_ipv6", "nf_tables", "nft_compat", "nft_chain_nat", "nft_ct",
+	"xt_conntrack", "xt_MASQUERADE", "xt_REDIRECT",
+}
 
 // kernel is an unpacked kernel.
 type kernel struct {
@@ -114,13 +120,21 @@ func debName(uris string) (string, error) {
 
 // findKernel finds the image and the modules in an unpacked package.
 func findKernel(tree string) (kernel, error) {
+	image, release, files, builtin, err := findTree(tree)
+	if err != nil {
+		return kernel{}, err
+	}
+	modules, err := pickModules(files, builtin, moduleDepends)
+	return kernel{image, release, modules}, err
+}
+
+// findTree finds the image, all files beside the modules, and the list of what is built in.
+func findTree(tree string) (image, release string, files []string, builtin string, err error) {
 	const prefix = "vmlinuz-"
 	images, err := filepath.Glob(filepath.Join(tree, "boot", prefix+"*"))
 	if err != nil || len(images) != 1 {
-		return kernel{}, fmt.Errorf("%s has %d kernels: %w", tree, len(images), errors.Join(err, fs.ErrNotExist))
+		return "", "", nil, "", fmt.Errorf("%s has %d kernels: %w", tree, len(images), errors.Join(err, fs.ErrNotExist))
 	}
-	k := kernel{image: images[0], release: strings.TrimPrefix(filepath.Base(images[0]), prefix)}
-	var files []string
 	// Since the merge of /usr, it is usr/lib.
 	for _, lib := range []string{"lib", "usr/lib"} {
 		err := filepath.WalkDir(filepath.Join(tree, lib, "modules"), func(p string, _ fs.DirEntry, err error) error {
@@ -130,34 +144,86 @@ func findKernel(tree string) (kernel, error) {
 			return err
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return kernel{}, fmt.Errorf("look for modules: %w", err)
+			return "", "", nil, "", fmt.Errorf("look for modules: %w", err)
 		}
 	}
-	var builtin string
 	for _, f := range files {
 		if filepath.Base(f) == "modules.builtin" {
 			b, err := os.ReadFile(f)
 			if err != nil {
-				return kernel{}, fmt.Errorf("read what is built in: %w", err)
+				return "", "", nil, "", fmt.Errorf("read what is built in: %w", err)
 			}
 			builtin += string(b)
 		}
 	}
-	k.modules, err = pickModules(files, builtin)
-	return k, err
+	return images[0], strings.TrimPrefix(filepath.Base(images[0]), prefix), files, builtin, nil
 }
 
-// pickModules finds the wanted modules among files, but for those built in.
-func pickModules(files []string, builtin string) ([]string, error) {
+// pickModules finds the wanted modules among files, but for those built in, and in front of each what it depends on.
+func pickModules(files []string, builtin string, depends func(path string) ([]string, error)) ([]string, error) {
 	var all []string
+	var pick func(name string) error
+	pick = func(name string) error {
+		i := slices.IndexFunc(files, func(f string) bool { return moduleName(f) == moduleName(name+".ko") })
+		if i < 0 {
+			for line := range strings.Lines(builtin) {
+				if moduleName(strings.TrimSpace(line)) == moduleName(name+".ko") {
+					return nil
+				}
+			}
+			return fmt.Errorf("the kernel has no module %s that is not compressed, nor is it built in", name)
+		}
+		if slices.Contains(all, files[i]) {
+			return nil
+		}
+		needs, err := depends(files[i])
+		if err != nil {
+			return err
+		}
+		for _, n := range needs {
+			if err := pick(n); err != nil {
+				return fmt.Errorf("%s needs another: %w", name, err)
+			}
+		}
+		all = append(all, files[i])
+		return nil
+	}
 	for _, name := range wanted {
-		i := slices.IndexFunc(files, func(f string) bool { return filepath.Base(f) == name+".ko" })
-		switch {
-		case i >= 0:
-			all = append(all, files[i])
-		case !strings.Contains(builtin, "/"+name+".ko\n"):
-			return nil, fmt.Errorf("the kernel has no module %s that is not compressed, nor is it built in", name)
+		if err := pick(name); err != nil {
+			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// moduleName is a file's name as the kernel compares it: - and _ are one. It is empty for what is no module.
+func moduleName(path string) string {
+	name, ok := strings.CutSuffix(filepath.Base(path), ".ko")
+	if !ok {
+		return ""
+	}
+	return strings.ReplaceAll(name, "-", "_")
+}
+
+// moduleDepends reads what a module needs from its section .modinfo, a list of NAME=VALUE that each end with NUL.
+func moduleDepends(path string) ([]string, error) {
+	f, err := elf.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read module: %w", err)
+	}
+	defer f.Close()
+	section := f.Section(".modinfo")
+	if section == nil {
+		return nil, fmt.Errorf("module %s says nothing of itself", path)
+	}
+	info, err := section.Data()
+	if err != nil {
+		return nil, fmt.Errorf("read what module %s says of itself: %w", path, err)
+	}
+	for entry := range strings.SplitSeq(string(info), "\x00") {
+		if list, ok := strings.CutPrefix(entry, "depends="); ok && list != "" {
+			return strings.Split(list, ","), nil
+		}
+	}
+	return nil, nil
 }

@@ -4,10 +4,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -39,13 +40,15 @@ func TestDebName(t *testing.T) {
 	}
 }
 
-// tree makes an unpacked package; nothing of it has a content but what is built in.
-func tree(t *testing.T, lib, builtin string, modules ...string) string {
+// tree makes an unpacked package with all wanted modules but those that are built in.
+func tree(t *testing.T, lib, builtin string) string {
 	t.Helper()
 	root := t.TempDir()
 	files := map[string]string{"boot/vmlinuz-6.1.0-5": "", lib + "/modules/6.1.0-5/modules.builtin": builtin}
-	for _, m := range modules {
-		files[lib+"/modules/6.1.0-5/kernel/net/"+m] = ""
+	for _, m := range append([]string{"llc", "stp", "other"}, wanted...) {
+		if !strings.Contains(builtin, "/"+m+".ko") {
+			files[lib+"/modules/6.1.0-5/kernel/net/"+m+".ko"] = m
+		}
 	}
 	for name, text := range files {
 		p := filepath.Join(root, name)
@@ -56,24 +59,72 @@ func tree(t *testing.T, lib, builtin string, modules ...string) string {
 	return root
 }
 
-func TestFindKernel(t *testing.T) {
+func TestFindTree(t *testing.T) {
 	for _, lib := range []string{"lib", "usr/lib"} {
-		k, err := findKernel(tree(t, lib, "kernel/net/llc/llc.ko\n", "veth.ko", "macvlan.ko", "tun.ko", "bridge.ko", "stp.ko", "other.ko"))
+		image, release, files, builtin, err := findTree(tree(t, lib, "kernel/net/llc/llc.ko\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var names []string
-		for _, m := range k.modules {
-			names = append(names, filepath.Base(m))
+		if filepath.Base(image) != "vmlinuz-6.1.0-5" || release != "6.1.0-5" || builtin != "kernel/net/llc/llc.ko\n" {
+			t.Errorf("%s: %s, %s, %q", lib, image, release, builtin)
 		}
-		if got := fmt.Sprintf("%s %v", k.release, names); got != "6.1.0-5 [stp.ko bridge.ko veth.ko tun.ko macvlan.ko]" {
-			t.Errorf("%s: got %s", lib, got)
+		if !slices.ContainsFunc(files, func(f string) bool { return filepath.Base(f) == "bridge.ko" }) {
+			t.Errorf("%s: no bridge among %q", lib, files)
 		}
 	}
-	if k, err := findKernel(tree(t, "lib", "", "veth.ko.xz")); err == nil {
-		t.Errorf("modules that are missing: %+v", k)
+	if _, err := findKernel(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no kernel: %v", err)
 	}
-	if k, err := findKernel(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no kernel: %+v, %v", k, err)
+}
+
+func TestPickModules(t *testing.T) {
+	needs := map[string][]string{"bridge": {"stp", "llc"}, "stp": {"llc"}, "cls_bpf": {"nft-ct"}}
+	depends := func(path string) ([]string, error) { return needs[moduleName(path)], nil }
+	var files []string
+	for _, m := range append([]string{"other", "llc", "stp"}, wanted...) {
+		files = append(files, "/m/"+m+".ko")
+	}
+	builtin := "kernel/drivers/net/veth.ko\n"
+	files = slices.DeleteFunc(files, func(f string) bool { return f == "/m/veth.ko" })
+	got, err := pickModules(files, builtin, depends)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := make(map[string]int)
+	for i, f := range got {
+		place[moduleName(f)] = i + 1
+	}
+	if len(got) != len(wanted)+1 || place["veth"] != 0 || place["other"] != 0 { // llc and stp came, veth did not
+		t.Errorf("%d modules: %q", len(got), got)
+	}
+	for module, before := range needs {
+		for _, b := range before {
+			if b = moduleName(b + ".ko"); place[b] == 0 || place[b] > place[module] {
+				t.Errorf("%s is not in front of %s: %q", b, module, got)
+			}
+		}
+	}
+	for name, broken := range map[string][]string{
+		"compressed": append(slices.DeleteFunc(slices.Clone(files), func(f string) bool { return f == "/m/tun.ko" }), "/m/tun.ko.xz"),
+		"a need":     slices.DeleteFunc(slices.Clone(files), func(f string) bool { return f == "/m/llc.ko" }),
+	} {
+		if got, err := pickModules(broken, builtin, depends); err == nil {
+			t.Errorf("%s is missing: %q", name, got)
+		}
+	}
+}
+
+func TestParseLibraries(t *testing.T) {
+	const ldd = `	linux-vdso.so.1 (0x00007ffd2b5f2000)
+	libmnl.so.0 => /lib/x86_64-linux-gnu/libmnl.so.0 (0x00007f3a5c1f4000)
+	libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f3a5be00000)
+	/lib64/ld-linux-x86-64.so.2 (0x00007f3a5c3b2000)
+`
+	want := []string{"/lib/x86_64-linux-gnu/libmnl.so.0", "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"}
+	if got := parseLibraries(ldd); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if got := parseLibraries("\tnot a dynamic executable\n"); got != nil {
+		t.Errorf("of none, %q", got)
 	}
 }
