@@ -36,6 +36,9 @@ func (f Frame) IP() (IPInfo, bool) {
 	return ParseIP(f.Data[14:])
 }
 
+// receiveBuffer holds what comes while a test is not scheduled: the default is full after some 250 small frames.
+const receiveBuffer = 8 << 20
+
 // OpenPacket opens a packet socket on an interface of a namespace.
 func OpenPacket(ns *Namespace, dev string) (*PacketSocket, error) {
 	link, err := ns.Link(dev)
@@ -48,6 +51,9 @@ func OpenPacket(ns *Namespace, dev string) (*PacketSocket, error) {
 		p.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		return err
 	})
+	if err == nil {
+		err = unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
+	}
 	if err == nil {
 		err = unix.Bind(p.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: link.Index})
 	}

@@ -155,6 +155,41 @@ func TestFrames(t *testing.T) {
 	}
 }
 
+// A burst waits whole for a test that is not scheduled.
+func TestPacketSocketHoldsABurst(t *testing.T) {
+	behaviour.NeedRoot(t)
+	t.Parallel()
+	topo := Must(t, Config{})
+	out, err := OpenPacket(topo.Remote, "eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	in, err := OpenPacket(topo.Host, "eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	const burst = 1000
+	src := netip.AddrPortFrom(topo.Remote4, 1000)
+	for i := range uint16(burst) {
+		if err := out.Send(IPFrame(in.MAC(), out.MAC(), UDPPacket(src, netip.AddrPortFrom(topo.Host4, 2000+i), []byte("burst")))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for i := range burst {
+		_, err := in.Sniff(ctx, func(f Frame) bool {
+			info, ok := f.IP()
+			return ok && !f.Outgoing && string(info.Payload) == "burst"
+		})
+		if err != nil {
+			t.Fatalf("%d of %d came: %v", i, burst, err)
+		}
+	}
+}
+
 func TestTun(t *testing.T) {
 	behaviour.NeedRoot(t)
 	t.Parallel()
