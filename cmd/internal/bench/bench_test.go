@@ -88,8 +88,10 @@ func TestRunFromEndToEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), "| published | stream-in | ipv4, 1 |") {
-		t.Errorf("the README has no table:\n%s", text)
+	for _, want := range []string{"| published, ipv4, one CPU | iptables | direct |", "| c2c, ipv6, one CPU | iptables | direct |", "| stream-in | "} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the README lacks %q:\n%s", want, text)
+		}
 	}
 }
 
