@@ -35,7 +35,7 @@ type Lab struct {
 }
 
 // closeTimeout bounds the taking down.
-const closeTimeout = time.Minute
+const closeTimeout = 3 * time.Minute
 
 // Start runs the daemon and waits until it answers.
 func Start(ctx context.Context, cfg Config) (*Lab, error) {
