@@ -49,6 +49,7 @@ func withOptions(options map[string]string) rivals.Spec {
 // TestBigTCP: in packets beyond 64 KiB every byte arrives, whichever way it takes, whatever the MTU.
 func TestBigTCP(t *testing.T) {
 	behaviour.NeedRoot(t)
+	behaviour.NeedLinux(t, 6, 3, "IPv4 packets beyond 64 KiB")
 	t.Parallel()
 	for _, mtu := range []int{1280, 1400, 1500, 9000} {
 		t.Run(fmt.Sprintf("mtu %d", mtu), func(t *testing.T) {
@@ -90,6 +91,7 @@ func TestBigTCP(t *testing.T) {
 // TestBigTCPFollowsUplinks: nobody sends what an uplink would have to cut up, unless told to; and then it arrives all the same.
 func TestBigTCPFollowsUplinks(t *testing.T) {
 	behaviour.NeedRoot(t)
+	behaviour.NeedLinux(t, 6, 3, "IPv4 packets beyond 64 KiB")
 	t.Parallel()
 	topo := newHost(t)
 	spec := rivals.CommonSpec()

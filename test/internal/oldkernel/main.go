@@ -57,7 +57,8 @@ var leftOut = []struct{ pattern, why string }{
 var maySkip = []leave{
 	{regexp.MustCompile(`^(Test\w+/tcx|TestClsactForReal)$`), "tcx is of Linux 6.6; the same is done by clsact"},
 	{regexp.MustCompile(`^TestPortOwnerOfBound$`), "sockets that are bound and do not listen are listed since Linux 6.8"},
-	{regexp.MustCompile(`^Test(Uplink)?PacketSizes?$`), "sizes of IPv4 packets beyond 64 KiB are of Linux 6.3"},
+	{regexp.MustCompile(`^(TestDetourLasts|TestFragments(Hairpin|/clsact)/(the_last_one_first|tangled))$`), "fragments are put in order for programs since Linux 6.6"},
+	{regexp.MustCompile(`^Test((Uplink)?PacketSizes?|BigTCP(FollowsUplinks)?)$`), "sizes of IPv4 packets beyond 64 KiB are of Linux 6.3"},
 }
 
 type config struct {
