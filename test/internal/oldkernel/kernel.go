@@ -21,7 +21,7 @@ import (
 var wanted = []string{
 	"bridge", "veth", "tun", "macvlan", "sch_ingress", "cls_bpf", "cls_u32", "tcp_diag", "udp_diag",
 	// The host's own firewall, which is not to notice us, and the defragmentation on the detour.
-	"nf_conntrack_netlink", "nf_defrag_ipv6", "nf_tables", "nft_compat", "nft_chain_nat", "nft_ct",
+	"nf_conntrack_netlink", "nf_defrag_ipv6", "nf_tables", "nft_compat", "nft_chain_nat", "nft_ct", "nft_masq", "nft_reject_inet", "br_netfilter",
 	"xt_conntrack", "xt_MASQUERADE", "xt_REDIRECT",
 }
 
