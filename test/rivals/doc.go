@@ -17,6 +17,7 @@
 //	           own address
 //	redirect   the same by the smallest tc programs, past the host's stack:
 //	           what eBPF can do at best
+//	least-nat  redirect, and the least that a NAT does which keeps state
 //	direct     one veth pair between client and container: what the machine
 //	           can do at best
 //	bigtcp     any of them with packets of up to 192 KiB on all interfaces

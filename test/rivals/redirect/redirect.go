@@ -56,18 +56,23 @@ func Attach(device int, routes []Route) (io.Closer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("attach redirects to interface %d: %w", device, err)
 	}
+	return AttachCode(device, "redirect", code)
+}
+
+// AttachCode does so with a program that is more than redirects.
+func AttachCode(device int, name string, code asm.Instructions) (io.Closer, error) {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "redirect", Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Instructions: code, License: "Dual BSD/GPL",
+		Name: name, Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Instructions: code, License: "Dual BSD/GPL",
 	})
 	if err != nil {
-		return nil, fmt.Errorf("attach redirects to interface %d: %w", device, err)
+		return nil, fmt.Errorf("attach %s to interface %d: %w", name, device, err)
 	}
 	attached, err := link.AttachTCX(link.TCXOptions{
 		Interface: device, Program: p, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
 	})
 	// The link holds the program.
 	if err = errors.Join(err, p.Close()); err != nil {
-		return nil, fmt.Errorf("attach redirects to interface %d: %w", device, err)
+		return nil, fmt.Errorf("attach %s to interface %d: %w", name, device, err)
 	}
 	return attached, nil
 }
@@ -109,7 +114,7 @@ func program(routes []Route) (asm.Instructions, error) {
 		asm.Return(),
 	)
 	for i, r := range routes {
-		way, err := r.code()
+		way, err := r.Code()
 		if err != nil {
 			return nil, err
 		}
@@ -131,8 +136,8 @@ func compare6(to [16]byte, i int) asm.Instructions {
 	}
 }
 
-// code sends a packet on.
-func (r Route) code() (asm.Instructions, error) {
+// Code sends a packet on: R6 is the context, R7 where its data begins.
+func (r Route) Code() (asm.Instructions, error) {
 	if r.Veth != 0 {
 		return asm.Instructions{
 			// What a bridge port receives is for somebody else by its MAC

@@ -20,6 +20,12 @@ func (h *hosted) Forget(ctx context.Context) error {
 	if big, ok := inner.(*rivals.BigTCP); ok {
 		inner = big.Target
 	}
+	if least, ok := inner.(*rivals.LeastNAT); ok {
+		if err := least.Forget(); err != nil {
+			return fmt.Errorf("flush the flows of %s: %w", h.name, err)
+		}
+		return nil
+	}
 	if v, ok := inner.(*rivals.Vethway); ok {
 		if _, err := v.Lab().Client.FlushFlows(ctx, api.FlowFilter{}); err != nil {
 			return fmt.Errorf("flush the flows of %s: %w", h.name, err)
@@ -49,6 +55,10 @@ func (h *hosted) Flows(ctx context.Context) (int, bool, error) {
 	if v, ok := h.target.(*rivals.Vethway); ok {
 		s, err := v.Lab().Client.FlowStats(ctx)
 		return s.Flows.Entries / 2, true, err
+	}
+	if least, ok := h.target.(*rivals.LeastNAT); ok {
+		n, err := least.Flows()
+		return n, true, err
 	}
 	if h.manner == routes {
 		return 0, false, nil

@@ -87,6 +87,8 @@ func routing(Options) (rivals.Target, error) { return rivals.NewRouting(), nil }
 
 func redirect(Options) (rivals.Target, error) { return rivals.NewRedirect(), nil }
 
+func leastNAT(Options) (rivals.Target, error) { return rivals.NewLeastNAT(), nil }
+
 func direct(Options) (rivals.Target, error) { return rivals.NewDirect(), nil }
 
 // iptables is Docker as it comes, with its userland proxy for what the rules leave to it.

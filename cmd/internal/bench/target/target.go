@@ -190,6 +190,8 @@ type Maker struct {
 	Proxied bool
 	// Programs says that the target is made of BPF programs, which can be timed by themselves.
 	Programs bool
+	// Forgets says that it has to be told before each sample to forget all flows, because it does not by itself.
+	Forgets bool
 	// Splices says that TCP goes from socket to socket within the host, where neither of them blocks.
 	Splices bool
 	// Make builds the site. A site that it could not finish it has taken down. It returns ErrUnavailable for what
@@ -242,6 +244,11 @@ func All() []Maker {
 			Make: rival("redirect", routes, redirect),
 		},
 		{
+			Name: "least-nat", About: "redirect, with one look-up, rewrite and checksum a packet and two inserts a flow: the limit of any NAT with state", Programs: true,
+			Forgets: true,
+			Make:    rival("least-nat", translates, leastNAT),
+		},
+		{
 			Name: "direct", About: "one veth pair with no host in between: the machine's limit",
 			Make: rival("direct", routes, direct),
 		},
@@ -265,6 +272,10 @@ func All() []Maker {
 		{
 			Name: "redirect-bigtcp", About: "redirect, and all interfaces take packets of 192 KiB (IPv4)", Extra: true,
 			Make: rival("redirect-bigtcp", routes, bigTCP(redirect)),
+		},
+		{
+			Name: "least-nat-bigtcp", About: "least-nat, and all interfaces take packets of 192 KiB (IPv4)", Extra: true, Forgets: true,
+			Make: rival("least-nat-bigtcp", translates, bigTCP(leastNAT)),
 		},
 		{
 			Name: "direct-bigtcp", About: "direct, and the pair takes packets of 192 KiB (IPv4)", Extra: true,
