@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/vethway/vethway/cmd/internal/bench/machine"
 	"github.com/vethway/vethway/cmd/internal/bench/report"
@@ -84,6 +85,11 @@ func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
 		return err
 	}
 	errs = append(errs, err)
+	var programs []report.Result
+	if r.Plan.Programs {
+		programs, err = r.programs(ctx, r.sites)
+		errs = append(errs, err)
+	}
 	for _, c := range r.Plan.Cells {
 		results, err := r.measure(ctx, c, r.sites, r.Plan.Rounds, c.String(), true)
 		if ctx.Err() != nil {
@@ -102,11 +108,11 @@ func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
 		rep.CrossChecks, errs = checks, append(errs, err)
 	}
 	if r.Plan.Programs {
-		results, err := r.programs(ctx, r.sites)
+		results, err := r.hairpinPrograms(ctx, r.sites)
 		if ctx.Err() != nil {
 			return nil
 		}
-		rep.Results, errs = append(rep.Results, results...), append(errs, err)
+		rep.Results, errs = slices.Concat(rep.Results, programs, results), append(errs, err)
 	}
 	rep.Machine.Targets, err = r.describe(ctx)
 	rep.Machine.Differences = machine.Differences(rep.Machine.Targets)

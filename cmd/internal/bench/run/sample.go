@@ -30,6 +30,8 @@ type turn struct {
 	helped bool
 	// splices is set where data is to go from socket to socket.
 	splices bool
+	// forgets is set where flows are to be forgotten before each sample, whatever the workload.
+	forgets bool
 	before  rivals.Counters
 	// unfit is why no sample of it can be good.
 	unfit  error
@@ -73,7 +75,7 @@ func (r *runner) turn(ctx context.Context, c Cell, b built, cpus []int) (*turn, 
 	}
 	t := &turn{
 		site: b.site, peer: path.Peer, order: c.Workload.Order(c.Scenario), helped: b.maker.UserSpace(c.Scenario),
-		splices: b.maker.Splices && c.splices(),
+		splices: b.maker.Splices && c.splices(), forgets: b.maker.Forgets,
 	}
 	t.order.CPUs = cpus
 	t.order.ClientNS, t.order.ServerNS = path.Client.Path(), path.Server.Path()
@@ -116,7 +118,7 @@ func (r *runner) take(ctx context.Context, c Cell, t *turn) (report.Sample, erro
 	if t.unfit != nil {
 		return report.Sample{}, t.unfit
 	}
-	if c.Workload.Fresh {
+	if c.Workload.Fresh || t.forgets {
 		if err := t.site.Forget(ctx); err != nil {
 			return report.Sample{}, err
 		}
