@@ -19,12 +19,10 @@ func TestRedirect(t *testing.T) {
 	l.sees("c1", "[2001:db8:2::3]:9000", "lab-remote", "fd30:1::2")
 	l.sees("c2", "172.30.1.2:80", "c1", "172.30.1.3")
 	l.sees("d1", "[fd30:1::2]:80", "c1", "fd30:2::2")
-	l.sees("H", "172.30.1.2:80", "c1", "172.30.1.1") // by the bridge
+	l.sees("H", "172.30.1.2:80", "c1", "172.30.1.1")
 	for _, f := range []Family{IPv4, IPv6} {
-		for _, from := range []Place{FromHost, FromLoopback, FromSelf} {
-			l.noAccess(from, f)
-		}
-		for _, from := range []Place{FromRemote, FromNeighbour, FromOther} {
+		l.noAccess(FromSelf, f)
+		for _, from := range []Place{FromRemote, FromHost, FromLoopback, FromNeighbour, FromOther} {
 			l.proves(Way(from), f, func() {
 				for _, p := range CommonSpec().Networks[0].Containers[0].Publish {
 					l.access(from, p, f)
@@ -93,6 +91,42 @@ func TestRedirectTakesAll(t *testing.T) {
 	}
 	if shown, err := Prove(target, Way(FromRemote), IPv4, before, after); err == nil || !strings.Contains(err.Error(), "forwarded moved") {
 		t.Errorf("without programs it is proven: %s, %v", shown, err)
+	}
+}
+
+// What the host itself sends does not go through its bridge.
+func TestRedirectTakesTheHosts(t *testing.T) {
+	behaviour.NeedRoot(t)
+	t.Parallel()
+	target := NewRedirect()
+	l := setUp(t, target)
+	const exchanges = 30
+	bridged := func() uint64 {
+		before, err := target.Counters(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range exchanges {
+			l.reaches("H", "172.30.1.2:80", "udp")
+			l.reaches("H", "[fd30:1::2]:80", "udp")
+		}
+		after, err := target.Counters(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return after["bridged"] - before["bridged"]
+	}
+	bridged() // neighbours have found each other
+	if n := bridged(); n > exchanges/2 {
+		t.Errorf("of %d exchanges the host's bridges sent %d packets", 2*exchanges, n)
+	}
+	for _, detach := range target.programs {
+		if err := detach.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := bridged(); n < 2*exchanges {
+		t.Errorf("without programs the host's bridges sent %d packets for %d exchanges", n, 2*exchanges)
 	}
 }
 

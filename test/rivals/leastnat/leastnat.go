@@ -93,7 +93,7 @@ func (n *NAT) Attach(device int, r Rules) error {
 	if err != nil {
 		return fmt.Errorf("attach a NAT to interface %d: %w", device, err)
 	}
-	attached, err := redirect.AttachCode(device, "least_nat", code)
+	attached, err := redirect.AttachCode(device, ebpf.AttachTCXIngress, "least_nat", code)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ type Route struct {
 	// Veth is the index of this side of the veth whose other end gets them.
 	Veth int
 	// Device is the index of the interface that they leave by instead, from
-	// its own MAC address to that of the next hop.
+	// its own MAC address to that of the next hop. Without any they keep those
+	// that they have.
 	Device           int
 	Source, Neighbor net.HardwareAddr
 }
@@ -52,24 +53,32 @@ const (
 // in the network namespace of the caller. What goes to none of the routes it
 // leaves alone. It is gone when it is closed, or with this process.
 func Attach(device int, routes []Route) (io.Closer, error) {
+	return attach(device, ebpf.AttachTCXIngress, routes)
+}
+
+// AttachEgress does so for what the host itself sends by the interface. From
+// there nothing gets to the other end of a veth: its routes have a Device.
+func AttachEgress(device int, routes []Route) (io.Closer, error) {
+	return attach(device, ebpf.AttachTCXEgress, routes)
+}
+
+func attach(device int, at ebpf.AttachType, routes []Route) (io.Closer, error) {
 	code, err := program(routes)
 	if err != nil {
 		return nil, fmt.Errorf("attach redirects to interface %d: %w", device, err)
 	}
-	return AttachCode(device, "redirect", code)
+	return AttachCode(device, at, "redirect", code)
 }
 
 // AttachCode does so with a program that is more than redirects.
-func AttachCode(device int, name string, code asm.Instructions) (io.Closer, error) {
+func AttachCode(device int, at ebpf.AttachType, name string, code asm.Instructions) (io.Closer, error) {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: name, Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, Instructions: code, License: "Dual BSD/GPL",
+		Name: name, Type: ebpf.SchedCLS, AttachType: at, Instructions: code, License: "Dual BSD/GPL",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("attach %s to interface %d: %w", name, device, err)
 	}
-	attached, err := link.AttachTCX(link.TCXOptions{
-		Interface: device, Program: p, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
-	})
+	attached, err := link.AttachTCX(link.TCXOptions{Interface: device, Program: p, Attach: at, Anchor: link.Head()})
 	// The link holds the program.
 	if err = errors.Join(err, p.Close()); err != nil {
 		return nil, fmt.Errorf("attach %s to interface %d: %w", name, device, err)
@@ -152,19 +161,24 @@ func (r Route) Code() (asm.Instructions, error) {
 			asm.Return(),
 		}, nil
 	}
-	if len(r.Source) != macLength || len(r.Neighbor) != macLength {
-		return nil, fmt.Errorf("redirect what goes to %s: from %q to %q are no MAC addresses", r.To, r.Source, r.Neighbor)
-	}
-	header := append(append([]byte{}, r.Neighbor...), r.Source...)
-	return asm.Instructions{
-		asm.LoadImm(asm.R2, int64(binary.NativeEndian.Uint64(header)), asm.DWord),
-		asm.StoreMem(asm.R7, 0, asm.R2, asm.DWord),
-		asm.StoreImm(asm.R7, 8, int64(int32(binary.NativeEndian.Uint32(header[8:]))), asm.Word),
+	leave := asm.Instructions{
 		asm.Mov.Imm(asm.R1, int32(r.Device)),
 		asm.Mov.Imm(asm.R2, 0),
 		asm.FnRedirect.Call(),
 		asm.Return(),
-	}, nil
+	}
+	if r.Source == nil && r.Neighbor == nil && r.Device != 0 {
+		return leave, nil
+	}
+	if len(r.Source) != macLength || len(r.Neighbor) != macLength {
+		return nil, fmt.Errorf("redirect what goes to %s: from %q to %q are no MAC addresses", r.To, r.Source, r.Neighbor)
+	}
+	header := append(append([]byte{}, r.Neighbor...), r.Source...)
+	return append(asm.Instructions{
+		asm.LoadImm(asm.R2, int64(binary.NativeEndian.Uint64(header)), asm.DWord),
+		asm.StoreMem(asm.R7, 0, asm.R2, asm.DWord),
+		asm.StoreImm(asm.R7, 8, int64(int32(binary.NativeEndian.Uint32(header[8:]))), asm.Word),
+	}, leave...), nil
 }
 
 func label(i int) string { return fmt.Sprintf("route %d", i) }

@@ -22,11 +22,13 @@ const (
 func TestProgram(t *testing.T) {
 	behaviour.NeedRoot(t)
 	remote4, remote6 := netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("2001:db8:2::3")
+	own4 := netip.MustParseAddr("172.30.2.2")
 	inside4, inside6 := netip.MustParseAddr("172.30.1.2"), netip.MustParseAddr("fd30:1::2")
 	source, neighbor := net.HardwareAddr{2, 1, 2, 3, 4, 5}, net.HardwareAddr{2, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5}
 	code, err := program([]Route{
 		{To: remote4, Device: 1, Source: source, Neighbor: neighbor}, {To: remote6, Device: 1, Source: source, Neighbor: neighbor},
 		{To: inside4, Veth: 1}, {To: inside6, Veth: 1},
+		{To: own4, Device: 1}, // from the host itself
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +50,7 @@ func TestProgram(t *testing.T) {
 		{"2001:db8:2::3", tcRedirect, true},
 		{"172.30.1.2", tcRedirect, false},
 		{"fd30:1::2", tcRedirect, false},
+		{"172.30.2.2", tcRedirect, false},
 		{"172.30.1.3", tcNext, false},
 		{"fd30:1::3", tcNext, false},
 		{"fd30:2::2", tcNext, false}, // differs in the first half alone
@@ -74,7 +77,10 @@ func TestProgram(t *testing.T) {
 }
 
 func TestRouteWithoutNextHop(t *testing.T) {
-	if _, err := program([]Route{{To: netip.MustParseAddr("192.0.2.3"), Device: 1}}); err == nil {
-		t.Error("a route out of an interface without MAC addresses")
+	for _, route := range []Route{{}, {Device: 1, Source: make(net.HardwareAddr, macLength)}, {Source: make(net.HardwareAddr, macLength)}} {
+		route.To = netip.MustParseAddr("192.0.2.3")
+		if _, err := program([]Route{route}); err == nil {
+			t.Errorf("a route out of an interface without MAC addresses: %+v", route)
+		}
 	}
 }
