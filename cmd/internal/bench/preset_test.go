@@ -4,11 +4,13 @@ package bench
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/vethway/vethway/cmd/internal/bench/run"
 	"github.com/vethway/vethway/cmd/internal/cli/streams"
+	"github.com/vethway/vethway/test/rivals"
 )
 
 // plan is what the flags stand for.
@@ -87,7 +89,7 @@ func TestWhatIsNamedIsMeasured(t *testing.T) {
 	}
 }
 
-// BIG TCP, docker-proxy and splicing take part where they say something, and nowhere else.
+// BIG TCP, docker-proxy, splicing and limits take part where they say something, and nowhere else.
 func TestWithout(t *testing.T) {
 	for _, c := range plan(t).Cells {
 		proxied := !slices.Contains(c.Without, dockerProxy)
@@ -97,9 +99,60 @@ func TestWithout(t *testing.T) {
 		if spliced := !slices.Contains(c.Without, spliced); spliced != c.Workload.Polls {
 			t.Errorf("%s: spliced %v", c, spliced)
 		}
+		ours := c.Scenario == "published" || c.Scenario == "masquerade"
+		if least := !slices.Contains(c.Without, leastNAT); least != (ours && c.Family == rivals.IPv4) {
+			t.Errorf("%s: least-nat %v", c, least)
+		}
+		same := c.Scenario == "loopback" || c.Scenario == "hairpin"
+		for _, name := range []string{"routing", "redirect", "direct"} {
+			if slices.Contains(c.Without, name) != same {
+				t.Errorf("%s: %s %v", c, name, !same)
+			}
+		}
 		for _, name := range big() {
 			if !slices.Contains(c.Without, name) && c.Workload.Name != "stream-in" && c.Workload.Name != "stream-out" {
 				t.Errorf("%s with %s", c, name)
+			}
+		}
+	}
+}
+
+// Each goal of a ratio within one cell is measured by the default run, with the limit that it has: else it stays unexplained.
+func TestDefaultMeasuresLimits(t *testing.T) {
+	takesPart := func(scenario, name string, cpus int, who string) bool {
+		return slices.ContainsFunc(plan(t).Cells, func(c run.Cell) bool {
+			return string(c.Scenario) == scenario && c.Workload.Name == name && c.Family == rivals.IPv4 && c.CPUs == cpus && !slices.Contains(c.Without, who)
+		})
+	}
+	for _, want := range []struct {
+		scenario, workloads string
+		cpus                int
+		who                 string
+	}{
+		{"published", "stream-in stream-out rr crr udp limit", 1, "least-nat"},
+		{"published", "stream-in rr crr udp stream-in-4", 2, "least-nat"},
+		{"published", "stream-in stream-out", 1, "least-nat-bigtcp"},
+		{"masquerade", "stream-out crr udp", 1, "least-nat"},
+		{"c2c", "stream-in rr crr udp", 1, "redirect"},
+		{"c2c", "stream-in", 1, "redirect-bigtcp"},
+		{"host", "rr crr", 1, "redirect"},
+		{"host", "stream-in", 1, "redirect-bigtcp"},
+	} {
+		for name := range strings.FieldsSeq(want.workloads) {
+			if !takesPart(want.scenario, name, want.cpus, want.who) {
+				t.Errorf("%s %s on %d CPUs is measured without %s", want.scenario, name, want.cpus, want.who)
+			}
+		}
+	}
+}
+
+// Hairpins come after all that neighbours do: vethway looks at packets between neighbours more closely from then on.
+func TestHairpinsComeAfterNeighbours(t *testing.T) {
+	for _, args := range [][]string{nil, {"--full"}} {
+		met := false
+		for _, c := range plan(t, args...).Cells {
+			if met = met || c.Scenario == "hairpin"; met && c.Scenario == "c2c" {
+				t.Errorf("%v: %s comes after a hairpin", args, c)
 			}
 		}
 	}

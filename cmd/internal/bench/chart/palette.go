@@ -26,6 +26,7 @@ func inks() []ink {
 		{"routing", "#00795a", "#2cc295", "up", false},
 		{"direct", "#a8508a", "#e08fc0", "down", false},
 		{"redirect", "#4b4fa8", "#a9aef5", "bowtie", false},
+		{"least-nat", "#a3344d", "#f28aa0", "hourglass", false},
 		{"docker-proxy", "#c24a00", "#ff7f3f", "cross", false},
 		{"vethway-bigtcp", "#1d7aac", "#8fd3f7", "circle", true},
 		{"vethway@1", "#3d8fbd", "#a6dcf7", "hexagon", true},
@@ -34,6 +35,7 @@ func inks() []ink {
 		{"nftables-linear", "#8f5a00", "#ffc658", "diamond", true},
 		{"routing-bigtcp", "#1f7f63", "#7fe3c5", "up", true},
 		{"redirect-bigtcp", "#6a6ec0", "#c9ccfa", "bowtie", true},
+		{"least-nat-bigtcp", "#b5536a", "#f7b5c2", "hourglass", true},
 		{"direct-bigtcp", "#b04f97", "#f3b8de", "down", true},
 		{"iptables-legacy", "#736a00", "#f0e442", "plus", false},
 		{"iptables-plain-bridge", "#8b4a3a", "#d9a08c", "star", false},
@@ -75,6 +77,8 @@ func (c *canvas) mark(target string, x, y float64) {
 		path(fill, "m0 %.1fl%.1f %.1fh%.1fz", r+.5, r+.5, -2*r, -2*r-1)
 	case "bowtie":
 		path(fill, "m%.1f %.1fl%.1f %.1fv%.1fl%.1f %.1fz", -r-.5, -r, 2*r+1, 2*r, -2*r, -2*r-1, 2*r)
+	case "hourglass":
+		path(fill, "m%.1f %.1fh%.1fl%.1f %.1fh%.1fz", -r, -r-.5, 2*r, -2*r, 2*r+1, 2*r)
 	case "hexagon":
 		path(fill, "m%.1f 0l%.1f %.1fh%.1fl%.1f %.1fl%.1f %.1fh%.1fz", -r-1.5, r/2+.5, -r+.5, r+1, r/2+.5, r-.5, -r/2-.5, r-.5, -r-1)
 	case "cross":

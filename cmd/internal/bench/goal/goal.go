@@ -89,7 +89,7 @@ func (l line) judge(results []report.Result) report.Goal {
 		g.State = report.Met
 	default:
 		g.State = report.Missed
-		if reached(g) {
+		if g.Within() {
 			l.addNote(&g, "within the spread")
 		}
 		if l.note != "" {
@@ -132,14 +132,6 @@ func (l line) command() string {
 		targets += "," + l.rival
 	}
 	return command + " --target " + targets
-}
-
-// reached says whether the goal lies within the spread of a figure that misses it.
-func reached(g report.Goal) bool {
-	if g.AtMost {
-		return g.Low != 0 && g.Low <= g.Want
-	}
-	return g.High >= g.Want
 }
 
 // against divides by the rival, round by round.

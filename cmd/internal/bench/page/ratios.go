@@ -112,7 +112,7 @@ func Overview(r *report.Report, baseline string) chart.Overview {
 		Subtitle: "Longer is faster. " + spreadName(r.Machine.Settings.Rounds),
 		Baseline: baseline,
 	}
-	shown := []string{"vethway", "nftables", "routing", "redirect", "direct"}
+	shown := []string{"vethway", "nftables", "routing", "redirect", "least-nat", "direct"}
 	for _, scenario := range []string{"published", "masquerade", "c2c"} {
 		p := chart.Panel{Name: scenarioName(scenario)}
 		for _, head := range heads(r.Results, scenario, baseline) {
@@ -133,7 +133,7 @@ func Overview(r *report.Report, baseline string) chart.Overview {
 	}
 	slices.SortFunc(o.Targets, func(a, b string) int { return cmp.Compare(slices.Index(shown, a), slices.Index(shown, b)) })
 	o.Notes = []string{
-		"nftables: a verdict map; routing: without NAT; redirect: the smallest tc programs; direct: a veth without the host.",
+		"nftables: a verdict map; routing: without NAT; redirect: the smallest tc programs; least-nat: the smallest that translate; direct: a veth without the host.",
 		"IPv4, one CPU for client, host and server.",
 		meanings(o.Panels),
 		fmt.Sprintf("Medians of %d rounds. %s", r.Machine.Settings.Rounds, r.Machine),

@@ -13,7 +13,7 @@ import (
 
 // GoalTable is the table of goals: what is wanted, what was measured, and whether it is enough.
 func (r *Report) GoalTable() *output.Table {
-	table := output.NewTable("GOAL", "OWN", "RIVAL'S", "VALUE", "SPREAD", "WANTED", "STATE", "REDIRECT", "OF IT", "DIRECT", "OF IT", "NOTE")
+	table := output.NewTable("GOAL", "OWN", "RIVAL'S", "VALUE", "SPREAD", "WANTED", "STATE", "LIMIT", "OF IT", "DIRECT", "OF IT", "NOTE")
 	group := ""
 	for _, g := range r.Goals {
 		if g.Group != group {
@@ -22,7 +22,7 @@ func (r *Report) GoalTable() *output.Table {
 		}
 		t := g.Text()
 		table.Row("  "+g.Name, t.Own, t.Theirs, t.Value, t.Spread, t.Wanted, g.State,
-			t.Redirect, t.OfRedirect, t.Direct, t.OfDirect, g.Note)
+			t.Limit, t.OfLimit, t.Direct, t.OfDirect, g.Note)
 	}
 	return table
 }
@@ -30,8 +30,8 @@ func (r *Report) GoalTable() *output.Table {
 // GoalText is the figures of a goal as a table has them; what there is not is empty.
 type GoalText struct {
 	Own, Theirs, Value, Spread, Wanted string
-	// What the limits reached in place of Value, and our part of it.
-	Redirect, OfRedirect, Direct, OfDirect string
+	// What the limit, with its name, and a bare veth reached in place of Value, and our part of it.
+	Limit, OfLimit, Direct, OfDirect string
 }
 
 // Text writes out the figures.
@@ -39,7 +39,9 @@ func (g Goal) Text() GoalText {
 	t := GoalText{
 		Own: withUnit(g.Own, g.Unit), Theirs: withUnit(g.Theirs, g.Unit), Value: g.value(g.Value), Spread: g.spread(), Wanted: g.wanted(),
 	}
-	t.Redirect, t.OfRedirect = g.limit(g.Redirect)
+	if t.Limit, t.OfLimit = g.limit(g.Limit); t.Limit != "" {
+		t.Limit = g.Limit.Target + " " + t.Limit
+	}
 	t.Direct, t.OfDirect = g.limit(g.Direct)
 	return t
 }
@@ -69,18 +71,31 @@ func (r *Report) WriteGoals(w io.Writer) error {
 			return fmt.Errorf("print goals: %w", err)
 		}
 	}
-	count := make(map[string]int)
-	for _, g := range r.Goals {
-		count[g.State]++
-	}
-	_, err := fmt.Fprintf(w, `
-REDIRECT and DIRECT are what the kernel allows: the smallest programs between veths, and a veth without a host.
-%d goals: %d met, %d missed, %d missed by redirect too, %d not measured by this run.
-`, len(r.Goals), count[Met], count[Missed], count[Limited], count[Unmeasured])
-	if err != nil {
+	if _, err := io.WriteString(w, "\nLIMIT is the least that anybody has to do, measured in the same rounds; DIRECT a veth without a host.\n"+r.goalSum()+"\n"); err != nil {
 		return fmt.Errorf("print goals: %w", err)
 	}
 	return nil
+}
+
+// goalSum is how many goals are in which state.
+func (r *Report) goalSum() string {
+	count, within := make(map[string]int), 0
+	for _, g := range r.Goals {
+		count[g.State]++
+		if g.State == Missed && g.Within() {
+			within++
+		}
+	}
+	return fmt.Sprintf("%d goals: %d met, %d missed (%d of them within the spread), %d missed by the limit too, %d not measured by this run.",
+		len(r.Goals), count[Met], count[Missed], within, count[Limited], count[Unmeasured])
+}
+
+// Within says whether a goal that the median misses lies within the spread: more rounds might tell whether it is met.
+func (g Goal) Within() bool {
+	if g.AtMost {
+		return g.Low != 0 && g.Low <= g.Want
+	}
+	return g.High >= g.Want
 }
 
 func withUnit(v float64, unit string) string {

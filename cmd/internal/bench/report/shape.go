@@ -110,20 +110,22 @@ type Goal struct {
 	Want  float64 `json:"want"`
 	// AtMost turns the comparison round.
 	AtMost bool `json:"at_most,omitempty"`
-	// Redirect and Direct are what the kernel allows, as far as the run has measured it.
-	Redirect *Limit `json:"redirect,omitempty"`
-	Direct   *Limit `json:"direct,omitempty"`
+	// Limit is what the kernel allows of it, as far as the run has measured that; Direct is a veth without a host beside it.
+	Limit  *Limit `json:"limit,omitempty"`
+	Direct *Limit `json:"direct,omitempty"`
 	// State is one of those below; Note says why, or what to make of it.
 	State string `json:"state"`
 	Note  string `json:"note,omitempty"`
 }
 
-// Limit is what a target that does nothing but move packets reached of a goal.
+// Limit is what a target reached of a goal that does no more than what nobody can be without.
 type Limit struct {
 	Target string  `json:"target"`
 	Figure float64 `json:"figure"`
-	// Value is its own in place of the goal's.
+	// Value is its own in place of the goal's; Low and High are how sure it is.
 	Value float64 `json:"value"`
+	Low   float64 `json:"low,omitempty"`
+	High  float64 `json:"high,omitempty"`
 	// Share is the judged figure by this one.
 	Share stats.Interval `json:"share"`
 }
@@ -132,7 +134,7 @@ type Limit struct {
 const (
 	Met    = "met"
 	Missed = "missed"
-	// Limited is missed at the limit of the kernel: by redirect as well, and that is no faster to speak of.
+	// Limited is missed at the limit of the kernel: by that as well, and it is no faster to speak of.
 	Limited    = "limited"
 	Unmeasured = "unmeasured"
 )
