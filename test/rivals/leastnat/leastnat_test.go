@@ -139,6 +139,8 @@ func TestLeavesAlone(t *testing.T) {
 		"another address":      {uplink, packet(protoUDP, client, netip.AddrPortFrom(own.Next().Next(), 8080), 0), tcNothing},
 		"options":              {uplink, options, tcNothing},
 		"a ping":               {uplink, netlab.EchoPacket(remote, own, 1, 1, nil), tcNothing},
+		"a ping out":           {veth, netlab.EchoPacket(guest, remote, 1, 1, nil), tcShot},
+		"a ping elsewhere":     {veth, netlab.EchoPacket(guest, own, 1, 1, nil), tcNothing},
 		"elsewhere":            {veth, packet(protoUDP, netip.AddrPortFrom(guest, 1), netip.MustParseAddrPort("203.0.113.1:53"), 0), tcNothing},
 		"no beginning":         {uplink, packet(protoTCP, client, netip.AddrPortFrom(own, 8080), ack), tcShot},
 		"no beginning, out":    {veth, packet(protoTCP, netip.AddrPortFrom(guest, 1), netip.AddrPortFrom(remote, 9), syn|ack), tcShot},

@@ -96,7 +96,7 @@ func (n *NAT) program(r Rules) (asm.Instructions, error) {
 		for _, t := range transports {
 			code = append(code, asm.JEq.Imm(asm.R2, int32(t.number), f.name+t.name))
 		}
-		code = append(code, asm.Ja.Label("next"))
+		code = append(code, r.untranslated(f)...)
 		for _, t := range transports {
 			code = append(code, n.translate(r, f, t)...)
 		}
@@ -130,6 +130,20 @@ func (r Rules) out() (asm.Instructions, error) {
 		asm.FnRedirectPeer.Call(),
 		asm.Return(),
 	}, nil
+}
+
+// untranslated has nothing leave that has no ports, such as an error about a
+// datagram: it would show the container's address.
+func (r Rules) untranslated(f family) asm.Instructions {
+	var code asm.Instructions
+	for i, m := range r.Masquerade {
+		if f.of(m.To) {
+			other := fmt.Sprintf("%s untranslated %d not", f.name, i)
+			code = append(code, f.compare(asm.R7, f.source+f.address, m.To, other)...)
+			code = append(code, asm.Ja.Label("drop"), asm.Mov.Reg(asm.R7, asm.R7).WithSymbol(other))
+		}
+	}
+	return append(code, asm.Ja.Label("next"))
 }
 
 // neighbors compares the destination with theirs.
