@@ -45,8 +45,9 @@ func TestSizeFromEndToEnd(t *testing.T) {
 		}
 	}
 	// Only the daemon was built: what the command takes is left out, with a warning.
-	if got := strings.Join(names, " "); got != "attach memory memory-flows publish publish-range unpublish unpublish-range "+
-		"publish publish-range unpublish unpublish-range start memory-full memory-port attach-last detach-last" {
+	if got := strings.Join(names, " "); got != "attach memory memory-flows memory-flows-least-ipv4 memory-flows-least-ipv6 "+
+		"publish publish-range unpublish unpublish-range kernel-batch kernel-batch-least "+
+		"publish publish-range unpublish unpublish-range kernel-batch kernel-batch-least start memory-full memory-port attach-last detach-last" {
 		t.Errorf("results are %q", got)
 	}
 	if !strings.Contains(stderr.String(), "the command is not measured") {

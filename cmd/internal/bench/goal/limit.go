@@ -4,7 +4,6 @@ package goal
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/vethway/vethway/cmd/internal/bench/report"
@@ -77,7 +76,7 @@ func (l line) limit(g *report.Goal, ours report.Result, results []report.Result)
 	if g.Limit == nil || g.State != report.Missed {
 		return
 	}
-	l.addNote(g, "at "+percent(g.Limit.Share)+" of "+g.Limit.Target)
+	l.addNote(g, "at "+part(g.Limit)+" "+g.Limit.Target)
 	share := g.Limit.Share.Median
 	if l.atMost {
 		share = 1 / share
@@ -130,12 +129,15 @@ func quotient(of, by report.Result) (spread stats.Interval, byTime, ok bool) {
 	return spread, false, ok
 }
 
-func percent(share stats.Interval) string {
-	text := fmt.Sprintf("%.0f %%", math.Round(100*share.Median))
+func part(limit *report.Limit) string {
+	text, share := limit.Part(), limit.Share
+	if strings.HasSuffix(text, "times") {
+		return text
+	}
 	if share.Low > 0 && share.High > 0 {
 		text += fmt.Sprintf(" (%.0f to %.0f)", 100*share.Low, 100*share.High)
 	}
-	return text
+	return text + " of"
 }
 
 // meets says whether a figure is what is wanted.

@@ -123,7 +123,7 @@ func TestLimitOfPrograms(t *testing.T) {
 		return report.Result{Scenario: "published", Workload: "program", Family: 4, CPUs: 1, Target: target, Unit: "ns", Median: ns}
 	}
 	g := l.judge([]report.Result{at("vethway", 100), at("least-nat", 20)})
-	if g.State != report.Missed || g.Limit == nil || g.Limit.Value != 20 || g.Limit.Share.Median != 5 {
+	if g.State != report.Missed || g.Limit == nil || g.Limit.Value != 20 || g.Limit.Share.Median != 5 || g.Note != "at 5.0 times least-nat" {
 		t.Errorf("%s, limit %+v", g.State, g.Limit)
 	}
 }

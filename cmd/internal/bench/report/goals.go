@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/vethway/vethway/cmd/internal/cli/output"
@@ -50,7 +51,15 @@ func (g Goal) limit(l *Limit) (value, share string) {
 	if l == nil {
 		return "", ""
 	}
-	return g.value(l.Value), fmt.Sprintf("%.0f %%", 100*l.Share.Median)
+	return g.value(l.Value), l.Part()
+}
+
+// Part is the judged figure by the limit's: "97 %", or "17.8 times" where that says more.
+func (l Limit) Part() string {
+	if l.Share.Median >= 2 {
+		return fmt.Sprintf("%.1f times", l.Share.Median)
+	}
+	return fmt.Sprintf("%.0f %%", math.Round(100*l.Share.Median))
 }
 
 // WriteGoals writes it for a person, with the sum below.

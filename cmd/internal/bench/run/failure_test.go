@@ -134,3 +134,32 @@ func TestEach(t *testing.T) {
 		t.Errorf("%+v, %v", good, err)
 	}
 }
+
+// Who keeps all flows for ever has none at the beginning of a sample: a connection of before would spare the next one's inserts.
+func TestWhoForgetsByOrder(t *testing.T) {
+	r := &runner{Config: Config{Log: slog.New(slog.DiscardHandler)}}
+	w, err := workload.Choose([]string{"crr"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Cell{Scenario: target.Published, Workload: w[0], Family: rivals.IPv4, CPUs: 1}
+	// Forgetting fails, so that it is seen to be asked for.
+	limit := brokenMaker("limit", "forget")
+	limit.Forgets = true
+	sites, err := r.build(t.Context(), []target.Maker{limit}, target.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns, err := r.turns(t.Context(), c, sites)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.take(t.Context(), c, turns[0]); !errors.Is(err, errBroken) {
+		t.Errorf("a sample with flows of before: %v", err)
+	}
+	for _, m := range target.All() {
+		if m.Forgets != strings.HasPrefix(m.Name, "least-nat") {
+			t.Errorf("target %s forgets %v", m.Name, m.Forgets)
+		}
+	}
+}

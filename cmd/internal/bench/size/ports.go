@@ -50,6 +50,11 @@ func (s *site) publishAll(ctx context.Context, r *Report) error {
 			}
 			r.Results = append(r.Results, res)
 		}
+		least, err := leastPorts(ctx, n, s.cfg.Rounds)
+		if err != nil {
+			return err
+		}
+		r.Results = append(r.Results, least...)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ type Result struct {
 }
 
 // Judged are the results that goals are about, in the shape of a run's: publishing by one request of the API, over ports,
-// attaching the last of many containers, and what memory flows and ports take.
+// attaching the last of many containers, and what memory flows and ports take; and what the kernel alone takes for the same.
 func (r *Report) Judged() []report.Result {
 	var list []report.Result
 	for _, res := range r.Results {
@@ -48,8 +48,14 @@ func (r *Report) Judged() []report.Result {
 		case publishName:
 		case attachLast:
 			result.Scenario, result.Workload, result.Axis = "create", "create", "containers"
+		case portsLeast:
+			result.Target = "kernel"
 		case flowsMemory:
 			result.Scenario, result.Workload, result.Axis = "memory", "memory", "flows"
+		case leastFlows4:
+			result.Scenario, result.Workload, result.Axis, result.Target = "memory", "memory", "flows", "least-ipv4"
+		case leastFlows6:
+			result.Scenario, result.Workload, result.Axis, result.Target = "memory", "memory", "flows", "least-ipv6"
 		case portMemory:
 			result.Scenario, result.Workload = "memory", "memory"
 		default:

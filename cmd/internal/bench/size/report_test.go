@@ -98,17 +98,29 @@ func TestJudged(t *testing.T) {
 		{Name: "attach-last", Unit: "ms", Median: 40, Count: 470},
 		{Name: "memory-flows", Unit: "MiB", Median: 24, Count: 100000},
 		{Name: "memory-port", Unit: "bytes", Median: 500, Count: 65000},
+		{Name: "kernel-batch", Unit: "ms", Median: 15, Count: 10000},
+		{Name: "kernel-batch-least", Unit: "ms", Median: 4, Count: 10000},
+		{Name: "memory-flows-least-ipv4", Unit: "MiB", Median: 18, Count: 100000},
+		{Name: "memory-flows-least-ipv6", Unit: "MiB", Median: 27, Count: 100000},
 	}}
 	got := r.Judged()
-	if len(got) != 4 {
+	if len(got) != 7 {
 		t.Fatalf("%+v", got)
 	}
 	for i, want := range []struct {
 		scenario, axis string
 		x              int
 		median         float64
-	}{{"publish", "ports", 10000, 20}, {"create", "containers", 470, 40}, {"memory", "flows", 100000, 24}, {"memory", "ports", 65000, 500}} {
+		target         string
+	}{
+		{"publish", "ports", 10000, 20, "vethway"}, {"create", "containers", 470, 40, "vethway"},
+		{"memory", "flows", 100000, 24, "vethway"}, {"memory", "ports", 65000, 500, "vethway"},
+		{"publish", "ports", 10000, 4, "kernel"}, {"memory", "flows", 100000, 18, "least-ipv4"}, {"memory", "flows", 100000, 27, "least-ipv6"},
+	} {
 		r := got[i]
+		if r.Target != want.target {
+			t.Errorf("result %d is of %s, want %s", i, r.Target, want.target)
+		}
 		if r.Scenario != want.scenario || r.Workload != want.scenario || r.Axis != want.axis || r.X != want.x || r.Median != want.median || !r.LowerIsBetter {
 			t.Errorf("%+v, want %+v", r, want)
 		}

@@ -90,7 +90,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	r := &Report{Machine: facts}
-	for _, step := range []func(context.Context, *Report) error{s.attachAll, s.memory, s.flows, s.publishAll, s.full, s.eachPort, s.crowd} {
+	for _, step := range []func(context.Context, *Report) error{s.attachAll, s.memory, s.flows, s.leastFlows, s.publishAll, s.full, s.eachPort, s.crowd} {
 		if err := step(ctx, r); err != nil {
 			return r, err
 		}
