@@ -86,6 +86,23 @@ func TestLeastNATKeepsNothingElse(t *testing.T) {
 	}
 }
 
+// What a socket sends over a veth has the checksum of its pseudo-header alone,
+// which nobody looks at there. An uplink that completes none shows whether it
+// was corrected.
+func TestLeastNATCorrectsPartialChecksums(t *testing.T) {
+	behaviour.NeedRoot(t)
+	behaviour.NeedTool(t, "nsenter", "ethtool")
+	t.Parallel()
+	l := setUp(t, NewLeastNAT())
+	if _, err := l.topo.Host.Run(t.Context(), "ethtool", "-K", l.topo.Uplinks[0].Dev, "tx", "off"); err != nil {
+		t.Fatal(err)
+	}
+	l.sees("c1", "192.0.2.3:9000", "lab-remote", "192.0.2.2")
+	l.sees("c1", "[2001:db8:2::3]:9000", "lab-remote", "2001:db8:2::2")
+	l.sees("R", "192.0.2.2:8080", "c1", "192.0.2.3")
+	l.sees("R", "[2001:db8:2::2]:8080", "c1", "2001:db8:2::3")
+}
+
 func TestLeastNATLeavesCrowds(t *testing.T) {
 	t.Parallel()
 	spec, err := ScaledSpec(2, fewContainers)
