@@ -97,7 +97,17 @@ func (l line) judge(results []report.Result) report.Goal {
 		}
 	}
 	l.limit(&g, ours, results)
+	l.tellMet(&g, results)
 	return g
+}
+
+// tellMet adds what a program takes where containers have met by a published port: the goal is about those that have not.
+func (l line) tellMet(g *report.Goal, results []report.Result) {
+	met := l.cell
+	met.workload += "-hairpins"
+	if other, ok := met.find(results, l.judged()); ok {
+		l.addNote(g, fmt.Sprintf("%s %s once a container of the network has reached another by a published port", report.Figure(other.Median), other.Unit))
+	}
 }
 
 // judged is whose figure it is.

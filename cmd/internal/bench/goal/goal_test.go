@@ -134,3 +134,15 @@ func TestFewRoundsAreNoted(t *testing.T) {
 		}
 	}
 }
+
+// What goes between containers costs more once two have met by a published port. A goal that is met before says so.
+func TestProgramsTellOfHairpins(t *testing.T) {
+	at := func(workload string, ns float64) report.Result {
+		return report.Result{Scenario: "c2c", Workload: workload, Family: 4, CPUs: 1, Target: "vethway", Unit: "ns", Median: ns}
+	}
+	g := programs()[4].judge([]report.Result{at("program", 20), at("program-hairpins", 95)})
+	const want = "95.0 ns once a container of the network has reached another by a published port"
+	if g.Name != "container to container, IPv4" || g.State != report.Met || g.Value != 20 || g.Note != want {
+		t.Errorf("%s is %s, %v, %q, want %q", g.Name, g.State, g.Value, g.Note, want)
+	}
+}
