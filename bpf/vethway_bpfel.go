@@ -299,6 +299,15 @@ type VethwayOriginValue struct {
 	Smac    [6]uint8
 }
 
+type VethwayPeer struct {
+	_          structs.HostLayout
+	Asked      VethwayAddr
+	Target     VethwayAddr
+	AskedPort  uint16
+	TargetPort uint16
+	Pad        uint32
+}
+
 type VethwayPublishedKey struct {
 	_     structs.HostLayout
 	Addr  VethwayAddr
@@ -352,16 +361,9 @@ type VethwayShortcutValue struct {
 
 type VethwaySocketValue struct {
 	_     structs.HostLayout
-	Peers [8]struct {
-		_          structs.HostLayout
-		Asked      VethwayAddr
-		Target     VethwayAddr
-		AskedPort  uint16
-		TargetPort uint16
-		Pad        uint32
-	}
-	Next uint32
-	Pad  uint32
+	Peers [8]VethwayPeer
+	Next  uint32
+	Pad   uint32
 }
 
 type VethwaySourceValue struct {
@@ -457,6 +459,7 @@ const (
 	VethwayMapHairpins         = "hairpins"
 	VethwayMapNetworks         = "networks"
 	VethwayMapOrigins          = "origins"
+	VethwayMapPeers            = "peers"
 	VethwayMapPortFlows        = "port_flows"
 	VethwayMapPortUse          = "port_use"
 	VethwayMapPublished        = "published"
@@ -622,6 +625,7 @@ type VethwayMapSpecs struct {
 	Hairpins      *ebpf.MapSpec `ebpf:"hairpins"`
 	Networks      *ebpf.MapSpec `ebpf:"networks"`
 	Origins       *ebpf.MapSpec `ebpf:"origins"`
+	Peers         *ebpf.MapSpec `ebpf:"peers"`
 	PortFlows     *ebpf.MapSpec `ebpf:"port_flows"`
 	PortUse       *ebpf.MapSpec `ebpf:"port_use"`
 	Published     *ebpf.MapSpec `ebpf:"published"`
@@ -689,6 +693,7 @@ type VethwayMaps struct {
 	Hairpins      *ebpf.Map `ebpf:"hairpins"`
 	Networks      *ebpf.Map `ebpf:"networks"`
 	Origins       *ebpf.Map `ebpf:"origins"`
+	Peers         *ebpf.Map `ebpf:"peers"`
 	PortFlows     *ebpf.Map `ebpf:"port_flows"`
 	PortUse       *ebpf.Map `ebpf:"port_use"`
 	Published     *ebpf.Map `ebpf:"published"`
@@ -724,6 +729,7 @@ func (m *VethwayMaps) Close() error {
 		m.Hairpins,
 		m.Networks,
 		m.Origins,
+		m.Peers,
 		m.PortFlows,
 		m.PortUse,
 		m.Published,

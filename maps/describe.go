@@ -104,6 +104,7 @@ func descriptors() []descriptor {
 		// Events are read once, by the daemon.
 		{bpf.VethwayMapEvents, true, nil},
 		// What a socket of the host asked for is stored with the socket: the kernel lists it by socket only.
+		{bpf.VethwayMapPeers, false, nil},
 		{bpf.VethwayMapSockets, false, nil},
 	}
 }

@@ -170,12 +170,15 @@ struct uplink_value {
 #define PORT_USE_UDP 1
 #define PORT_USE_OTHER 2
 
-/* What a socket of the host asked for before it was sent to a container: getpeername and recvmsg give it back. */
+/*
+ * peers: what a socket of the host asked for before it was sent to a container: getpeername and recvmsg give it back. It is made with every
+ * connection, so it is small. sockets: what it asked for beside that.
+ */
 #define PEERS_MAX 8
 
 struct peer {
 	struct addr asked, target;
-	__be16 asked_port, target_port;
+	__be16 asked_port, target_port; /* target_port 0: nothing here */
 	__u32 pad;
 };
 

@@ -209,7 +209,16 @@ struct {
 	__type(value, __u64);
 } tries SEC(".maps");
 
-/* Written and read: cgroup hooks. Life: that of the socket. Size: one entry a socket that asked for a published port. */
+/* Written and read: cgroup hooks. Life: that of the socket. Size: one entry a socket that was connected to a published port. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct peer);
+} peers SEC(".maps");
+
+/* Written and read: cgroup hooks. Life: that of the socket. Size: one entry a socket that sent to a published port without being connected
+ * to it, or was connected to several. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

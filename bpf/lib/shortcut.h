@@ -33,6 +33,18 @@ static __always_inline bool address_is_hosts(const struct addr *a)
 	return found && found->kind == SHORTCUT_HOST;
 }
 
+/* An address of the host's own, a network's gateway or not. */
+static __always_inline bool address_is_local(const struct addr *a)
+{
+	const struct shortcut_value *found = shortcut_find(a);
+	const struct address_value *local;
+
+	if (found && (found->kind == SHORTCUT_HOST || found->kind == SHORTCUT_GATEWAY))
+		return true;
+	local = address_find(a);
+	return local && local->kind == ADDRESS_LOCAL;
+}
+
 /* Have two containers of the network met by a published port? Then a packet between them may be an answer that is to be translated. */
 static __always_inline bool network_has_hairpins(__u16 network)
 {

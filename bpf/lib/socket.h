@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "flow.h"
+#include "shortcut.h"
 
 static __always_inline bool socket_is_ours(void *ctx)
 {
@@ -42,7 +42,6 @@ static __always_inline struct published_value *socket_find_published(const struc
 {
 	struct published_key key = { .addr = *asked, .port = port, .proto = proto };
 	struct published_value *found;
-	struct address_value *local;
 
 	if (!(port_use_of(proto, port) & PORT_PUBLISHED))
 		return NULL;
@@ -54,10 +53,8 @@ static __always_inline struct published_value *socket_find_published(const struc
 			__builtin_memset(&key.addr, 0, sizeof(key.addr));
 			addr_words(&key.addr)[3] = bpf_htonl(1);
 		}
-	} else {
-		local = address_find(asked);
-		if (!local || local->kind != ADDRESS_LOCAL)
-			return NULL;
+	} else if (!address_is_local(asked)) {
+		return NULL;
 	}
 	found = bpf_map_lookup_elem(&published, &key);
 	if (found)
@@ -74,13 +71,21 @@ static __always_inline bool peer_matches(const struct peer *peer, const struct a
 	return peer->target_port == port && addr_equal(&peer->target, target);
 }
 
-/* Remembers what the socket asked for. The oldest of PEERS_MAX goes: a socket that asks for more published ports than that without
- * connecting sees the containers' addresses in the answers of the first ones. */
-static __always_inline void peer_remember(struct bpf_sock_addr *ctx, const struct addr *asked, __be16 asked_port,
-					  const struct published_value *port)
+static __always_inline void peer_set(struct peer *peer, const struct addr *asked, __be16 asked_port, const struct addr *target,
+				     __be16 target_port)
+{
+	peer->asked = *asked;
+	peer->asked_port = asked_port;
+	peer->target = *target;
+	peer->target_port = target_port;
+}
+
+/* Remembers one of several. The oldest of PEERS_MAX goes: a socket that asks for more published ports than that without connecting sees the
+ * containers' addresses in the answers of the first ones. */
+static __always_inline void peers_add(struct bpf_sock_addr *ctx, const struct addr *asked, __be16 asked_port,
+				      const struct addr *target, __be16 target_port)
 {
 	struct socket_value *socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	struct peer *peer;
 	__u32 at;
 
 	if (!socket)
@@ -88,7 +93,7 @@ static __always_inline void peer_remember(struct bpf_sock_addr *ctx, const struc
 	at = socket->next;
 #pragma unroll
 	for (int i = 0; i < PEERS_MAX; i++) {
-		if (peer_matches(&socket->peers[i], &port->target, port->port)) {
+		if (peer_matches(&socket->peers[i], target, target_port)) {
 			at = i;
 			break;
 		}
@@ -96,11 +101,91 @@ static __always_inline void peer_remember(struct bpf_sock_addr *ctx, const struc
 	if (at == socket->next)
 		socket->next = (at + 1) % PEERS_MAX;
 	at %= PEERS_MAX;
-	peer = &socket->peers[at];
-	peer->asked = *asked;
-	peer->asked_port = asked_port;
-	peer->target = port->target;
-	peer->target_port = port->port;
+	peer_set(&socket->peers[at], asked, asked_port, target, target_port);
+}
+
+static __always_inline struct peer *peers_find(struct bpf_sock_addr *ctx, const struct addr *target, __be16 target_port)
+{
+	struct socket_value *socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+
+	if (!socket)
+		return NULL;
+#pragma unroll
+	for (int i = 0; i < PEERS_MAX; i++) {
+		if (peer_matches(&socket->peers[i], target, target_port))
+			return &socket->peers[i];
+	}
+	return NULL;
+}
+
+/*
+ * What stands for a target on this socket. A target is remembered in one place at most, so the order does not matter: peers is where
+ * most have it.
+ */
+static __always_inline struct peer *peer_find(struct bpf_sock_addr *ctx, const struct addr *target, __be16 target_port)
+{
+	struct peer *peer = bpf_sk_storage_get(&peers, ctx->sk, NULL, 0);
+
+	return peer && peer_matches(peer, target, target_port) ? peer : peers_find(ctx, target, target_port);
+}
+
+/* connect() has asked for the target by its own name: so it is to be told. */
+static __always_inline void peer_forget(struct bpf_sock_addr *ctx, const struct addr *target, __be16 target_port)
+{
+	struct peer *peer = peer_find(ctx, target, target_port);
+
+	if (peer)
+		peer->target_port = 0;
+}
+
+/*
+ * connect(). The kernel may still refuse it, and then a UDP socket stays connected to whom it was; and answers of whom it was connected to may wait
+ * to be read. So of UDP the one before is kept as well, among those that were sent to.
+ */
+static __always_inline void peer_connect(struct bpf_sock_addr *ctx, const struct addr *asked, __be16 asked_port,
+					 const struct published_value *port)
+{
+	struct peer *other = peers_find(ctx, &port->target, port->port), *peer;
+
+	if (other)
+		other->target_port = 0;
+	peer = bpf_sk_storage_get(&peers, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!peer)
+		return;
+	if (ctx->protocol == IPPROTO_UDP && peer->target_port && !peer_matches(peer, &port->target, port->port))
+		peers_add(ctx, &peer->asked, peer->asked_port, &peer->target, peer->target_port);
+	peer_set(peer, asked, asked_port, &port->target, port->port);
+}
+
+/* Is the socket connected to it? */
+static __always_inline bool socket_has_peer(const struct bpf_sock *sk, const struct addr *target, __be16 target_port)
+{
+	const __be32 *w = addr_words(target);
+
+	if (sk->dst_port != target_port)
+		return false;
+	if (addr_is4(target))
+		return sk->dst_ip4 == w[3];
+	return sk->dst_ip6[0] == w[0] && sk->dst_ip6[1] == w[1] && sk->dst_ip6[2] == w[2] && sk->dst_ip6[3] == w[3];
+}
+
+/*
+ * sendmsg() with an address. A connected socket hears from its peer alone, so what that is called, connect() has said. One that was connected
+ * once has the last word that it said of the target.
+ */
+static __always_inline void peer_send(struct bpf_sock_addr *ctx, const struct addr *asked, __be16 asked_port,
+				      const struct published_value *port)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct peer *peer;
+
+	if (!sk || socket_has_peer(sk, &port->target, port->port))
+		return;
+	peer = bpf_sk_storage_get(&peers, sk, NULL, 0);
+	if (peer && peer_matches(peer, &port->target, port->port))
+		peer_set(peer, asked, asked_port, &port->target, port->port);
+	else
+		peers_add(ctx, asked, asked_port, &port->target, port->port);
 }
 
 /* A datagram may be sent from a socket that is bound to a loopback address: the container could not answer that. */
@@ -139,13 +224,19 @@ static __always_inline void socket_redirect(struct bpf_sock_addr *ctx, bool v6, 
 		return;
 	socket_addr_read(&asked, ctx, v6);
 	port = socket_find_published(&asked, asked_port, ctx->protocol);
-	if (!port)
+	if (!port) {
+		if (!datagram)
+			peer_forget(ctx, &asked, asked_port);
 		return;
+	}
 	/* An IPv6 socket reaches an IPv4 container by its mapped address, when it connects; the kernel does not let a datagram change its
 	 * family. */
 	if (addr_is4(&port->target) != addr_is4(&asked) && (datagram || !v6))
 		return;
-	peer_remember(ctx, &asked, asked_port, port);
+	if (datagram)
+		peer_send(ctx, &asked, asked_port, port);
+	else
+		peer_connect(ctx, &asked, asked_port, port);
 	socket_addr_write(ctx, &port->target, port->port, v6);
 	if (datagram)
 		socket_fix_source(ctx, port, v6);
@@ -154,24 +245,15 @@ static __always_inline void socket_redirect(struct bpf_sock_addr *ctx, bool v6, 
 /* What the socket hears from is what it asked for. */
 static __always_inline void socket_restore(struct bpf_sock_addr *ctx, bool v6)
 {
-	struct socket_value *socket;
 	struct addr target;
+	struct peer *peer;
 
-	if (!socket_is_ours(ctx))
-		return;
-	socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
-	if (!socket)
+	if (!socket_is_ours(ctx) || !ctx->user_port)
 		return;
 	socket_addr_read(&target, ctx, v6);
-#pragma unroll
-	for (int i = 0; i < PEERS_MAX; i++) {
-		struct peer *peer = &socket->peers[i];
-
-		if (peer->target_port && peer_matches(peer, &target, ctx->user_port)) {
-			socket_addr_write(ctx, &peer->asked, peer->asked_port, v6);
-			return;
-		}
-	}
+	peer = peer_find(ctx, &target, ctx->user_port);
+	if (peer)
+		socket_addr_write(ctx, &peer->asked, peer->asked_port, v6);
 }
 
 /* bind(): a published port is taken as if a proxy listened on it; a port of the NAT pool is left to the host from now on. */

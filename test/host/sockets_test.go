@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -39,4 +40,12 @@ func (l lab) sendRaw(from *netlab.Namespace, to netip.Addr, packet []byte) {
 		}
 		return errors.Join(os.NewSyscallError("sendto", unix.Sendto(fd, packet, 0, sa)), unix.Close(fd))
 	}))
+}
+
+// connectRaw is connect with an address of any family.
+func connectRaw(fd int, sa *unix.RawSockaddr) error {
+	if _, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(sa)), unsafe.Sizeof(*sa)); errno != 0 {
+		return os.NewSyscallError("connect", errno)
+	}
+	return nil
 }
