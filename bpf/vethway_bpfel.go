@@ -356,7 +356,8 @@ type VethwayShortcutValue struct {
 	Network    uint16
 	Mac        [6]uint8
 	Flags      uint32
-	Pad        [5]uint32
+	Bridge     uint32
+	Pad        [4]uint32
 }
 
 type VethwaySocketValue struct {

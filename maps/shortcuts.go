@@ -20,6 +20,7 @@ type Shortcuts struct{ table *Table[uint32, Shortcut] }
 type Shortcut struct {
 	Addr             netip.Addr
 	Index            uint32 // ifindex of the container's host end; 0: the host's own
+	Bridge           uint32 // ifindex of the container's bridge
 	Slot, Generation uint32
 	Network          uint16 // of the container, or whose gateway the host's address is; 0: no gateway
 	MAC              MAC
@@ -89,7 +90,7 @@ func shortcutsWire() wire[uint32, Shortcut] {
 		value: func(v Shortcut) bpf.VethwayShortcutValue {
 			w := bpf.VethwayShortcutValue{
 				Addr: toAddr(v.Addr), Ifindex: v.Index, Slot: v.Slot, Generation: v.Generation, Network: v.Network, Mac: v.MAC,
-				Flags: uint32(v.Flags),
+				Flags: uint32(v.Flags), Bridge: v.Bridge,
 			}
 			switch {
 			case v.Index != 0:
@@ -104,7 +105,7 @@ func shortcutsWire() wire[uint32, Shortcut] {
 		unvalue: func(w bpf.VethwayShortcutValue) Shortcut {
 			return Shortcut{
 				Addr: fromOptional(w.Addr), Index: w.Ifindex, Slot: w.Slot, Generation: w.Generation, Network: w.Network, MAC: w.Mac,
-				Flags: NetworkFlags(w.Flags),
+				Flags: NetworkFlags(w.Flags), Bridge: w.Bridge,
 			}
 		},
 	}
@@ -140,6 +141,7 @@ func shortcutRow(v Shortcut) Row {
 		{"slot", v.Slot},
 		{"generation", v.Generation},
 		{"flags", v.Flags.Names()},
+		{"bridge", v.Bridge},
 	}
 }
 

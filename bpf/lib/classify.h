@@ -332,7 +332,7 @@ static __always_inline int new_flow(struct __sk_buff *ctx)
 	return ret == FORWARD_REROUTE ? -DROP_NO_FLOW : ret;
 }
 
-/* What the stack sends to a network: the host's own passes; what it routes in must belong to a flow that the stack carries. */
+/* What the stack sends to a network: the host's own goes on; what it routes in must belong to a flow that the stack carries. */
 static __always_inline int to_bridge(struct __sk_buff *ctx)
 {
 	struct flow_value *flow;
@@ -340,7 +340,9 @@ static __always_inline int to_bridge(struct __sk_buff *ctx)
 	struct packet pkt;
 	int ret;
 
-	if (!ctx->ingress_ifindex || ctx->ingress_ifindex == ctx->ifindex)
+	if (!ctx->ingress_ifindex)
+		return shortcut_past_bridge(ctx);
+	if (ctx->ingress_ifindex == ctx->ifindex)
 		return PASS;
 	ret = packet_parse(ctx, &pkt, ETH_HLEN);
 	if (ret)

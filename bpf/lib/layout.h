@@ -153,7 +153,8 @@ struct shortcut_value {
 	__u16 network;
 	__u8 mac[6];
 	__u32 flags;  /* of the network: NETWORK_* */
-	__u32 pad[5]; /* to a cache line */
+	__u32 bridge; /* SHORTCUT_ENDPOINT: ifindex of the network's bridge; 0: a daemon wrote it that did not say so yet */
+	__u32 pad[4]; /* to a cache line */
 };
 
 struct uplink_value {

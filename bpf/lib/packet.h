@@ -252,6 +252,29 @@ static __always_inline int packet_parse(struct __sk_buff *ctx, struct packet *pk
 	return 1;
 }
 
+/* Where an IP packet behind a link-layer header goes, and nothing else of it. False: not IP, tagged, or broken. */
+static __always_inline bool packet_destination(struct __sk_buff *ctx, struct addr *dst)
+{
+	if (ctx->vlan_present)
+		return false;
+	if (ctx->protocol == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = packet_at(ctx, ETH_HLEN, sizeof(*ip));
+
+		if (ip)
+			addr_set4(dst, ip->daddr);
+		return ip;
+	}
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *ip = packet_at(ctx, ETH_HLEN, sizeof(*ip));
+
+		if (!ip)
+			return false;
+		addr_set6(dst, ip->daddr);
+		return !addr_is4(dst);
+	}
+	return false;
+}
+
 static __always_inline bool packet_is_syn(const struct packet *pkt)
 {
 	return (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;

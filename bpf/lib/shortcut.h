@@ -61,6 +61,19 @@ static __always_inline void network_note_hairpin(__u16 network)
 		*met = 1;
 }
 
+/*
+ * An endpoint's interface and MAC address. False: it is another's by now, or gone. The daemon may be writing: what is read has to be of one
+ * piece.
+ */
+static __always_inline bool shortcut_read(const struct shortcut_value *from, const struct addr *a, __u32 *ifindex, __u8 *mac)
+{
+	__u32 slot = from->slot, generation = READ_ONCE(from->generation);
+
+	*ifindex = from->ifindex;
+	mac_copy(mac, from->mac);
+	return generation_of(slot) == generation && addr_equal(&from->addr, a);
+}
+
 /* Is the sender, whose address it is, the container behind this veth? */
 static __always_inline bool shortcut_is_sender(struct __sk_buff *ctx, const struct shortcut_value *from)
 {
@@ -97,8 +110,8 @@ static __always_inline bool shortcut_is_for_host(struct __sk_buff *ctx, const st
 static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const struct packet *pkt, const struct shortcut_value *to)
 {
 	const struct shortcut_value *from;
-	__u32 ifindex, slot, generation;
 	struct ethhdr *eth;
+	__u32 ifindex;
 	__u8 mac[6];
 
 	if (to->kind != SHORTCUT_ENDPOINT || pkt->flags)
@@ -107,12 +120,7 @@ static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const st
 	if (!from || from->kind != SHORTCUT_ENDPOINT || from->ifindex != ctx->ifindex || from->network != to->network ||
 	    from->flags & NETWORK_NO_ICC || network_has_hairpins(to->network))
 		return 0;
-	ifindex = to->ifindex;
-	slot = to->slot;
-	generation = READ_ONCE(to->generation);
-	mac_copy(mac, to->mac);
-	/* The daemon may be writing: what is read has to be of one piece. */
-	if (generation_of(slot) != generation || !addr_equal(&to->addr, &pkt->key.dst))
+	if (!shortcut_read(to, &pkt->key.dst, &ifindex, mac))
 		return 0;
 	eth = packet_at(ctx, 0, sizeof(*eth));
 	if (!eth || !mac_equal(eth->h_source, from->mac) || eth->h_dest[0] & 1)
@@ -121,4 +129,25 @@ static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const st
 	if (!mac_equal(eth->h_dest, mac))
 		mac_copy(eth->h_dest, mac);
 	return deliver_to_peer(ctx, ifindex);
+}
+
+/*
+ * What the host's stack sends to a container by this bridge: straight to the host end of its veth, which is where the bridge would send it. 0: it
+ * is for the bridge to say, as the frame is not plain, or for another one than the stack's neighbour entry says.
+ */
+static __always_inline int shortcut_past_bridge(struct __sk_buff *ctx)
+{
+	const struct shortcut_value *to;
+	struct ethhdr *eth;
+	struct addr dst;
+	__u32 ifindex;
+	__u8 mac[6];
+
+	if (!packet_destination(ctx, &dst))
+		return 0;
+	to = shortcut_find(&dst);
+	if (!to || to->kind != SHORTCUT_ENDPOINT || to->bridge != ctx->ifindex || !shortcut_read(to, &dst, &ifindex, mac))
+		return 0;
+	eth = packet_at(ctx, 0, sizeof(*eth));
+	return eth && mac_equal(eth->h_dest, mac) ? bpf_redirect(ifindex, 0) : 0;
 }

@@ -231,15 +231,16 @@ func (w *world) checkShortcuts(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoints, addresses := load(w.f.t, m.Endpoints), load(w.f.t, m.Addresses)
+	endpoints, addresses, networks := load(w.f.t, m.Endpoints), load(w.f.t, m.Addresses), load(w.f.t, m.Networks)
 	for index, s := range shortcuts {
 		e, isEndpoint := endpoints[s.Addr]
 		local, isLocal := addresses[netip.PrefixFrom(s.Addr, s.Addr.BitLen())]
 		switch {
 		case vmaps.ShortcutIndex(s.Addr) != index:
 			t.Fatalf("%s is at %d", s.Addr, index)
-		case isEndpoint && s.Index == e.Index && s.Slot == e.Slot && s.Generation == e.Generation && s.Network == e.Network && s.MAC == e.MAC:
-		case !isEndpoint && isLocal && uint32(s.Network) == local.Network && s.Index == 0:
+		case isEndpoint && s.Index == e.Index && s.Slot == e.Slot && s.Generation == e.Generation && s.Network == e.Network && s.MAC == e.MAC &&
+			s.Bridge == networks[uint32(e.Network)].Bridge:
+		case !isEndpoint && isLocal && uint32(s.Network) == local.Network && s.Index == 0 && s.Bridge == 0:
 		default:
 			t.Fatalf("shortcut %+v; endpoint %+v, address %+v", s, e, local)
 		}

@@ -41,9 +41,10 @@ func (p *plan) planShortcuts() {
 	}
 	for _, a := range slices.SortedFunc(stdmaps.Keys(p.endpoints), netip.Addr.Compare) {
 		e := p.endpoints[a]
+		n := p.networks[uint32(e.Network)]
 		place(maps.Shortcut{
 			Addr: a, Index: e.Index, Slot: e.Slot, Generation: e.Generation, Network: e.Network, MAC: e.MAC,
-			Flags: p.networks[uint32(e.Network)].Flags,
+			Flags: n.Flags, Bridge: n.Bridge,
 		})
 	}
 	for _, prefix := range slices.SortedFunc(stdmaps.Keys(p.addresses), mostSpecificFirst) {

@@ -59,7 +59,7 @@ func (w *world) fillContainer(t testing.TB, c *container) {
 		}))
 		w.shortcut(t, a, bpf.VethwayShortcutValue{
 			Addr: toAddr(a), Kind: shortcutEndpoint, Ifindex: c.ifindex, Slot: c.slot, Generation: generation,
-			Network: c.network.id, Mac: c.mac, Flags: c.network.flags,
+			Network: c.network.id, Mac: c.mac, Flags: c.network.flags, Bridge: c.network.ifindex,
 		})
 	}
 	check(t, w.Veths.Put(c.ifindex, bpf.VethwayVethValue{

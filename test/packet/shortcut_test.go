@@ -3,6 +3,8 @@
 package packet
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/vethway/vethway/bpf"
@@ -118,10 +120,82 @@ func TestShortcutsToTheHost(t *testing.T) {
 	})
 }
 
+// What the host sends to a container goes past the bridge; what is not plain, or not for whom the stack takes it to be, the bridge decides.
+func TestShortcutsPastTheBridge(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		c1 := f.containers["c1"]
+		plain := f.from("c1", f.gateway("c1"), 5000, 53).answer()
+		plain.srcMAC, plain.dstMAC = c1.network.mac, c1.mac
+		past := func(t *testing.T, name string, in packet) {
+			t.Helper()
+			f.run(t, name, step{prog: f.ToBridge, in: in, ctx: f.atBridge("c1", ""), verdict: redirect})
+		}
+		bridged := func(t *testing.T, name string, in packet, at skBuff) {
+			t.Helper()
+			f.run(t, name, step{prog: f.ToBridge, in: in, ctx: at, verdict: next})
+		}
+		with := plain.with
+		fragment := with(func(p *packet) { p.frag, p.proto, p.payload = 0x2000, udp, make([]byte, 64) })
+		if f.six {
+			fragment.headers = []header{{44, []byte{0, 1, 0, 0, 0, 1}}}
+		}
+		for name, in := range map[string]packet{
+			"tcp": plain, "udp": with(func(p *packet) { p.proto = udp }), "ping": f.ping(plain, 7), "fragment": fragment,
+			"unknown protocol": with(func(p *packet) { p.proto = 47 }), "TTL 1": with(func(p *packet) { p.ttl = 1 }),
+			"large":                      with(func(p *packet) { p.payload = make([]byte, 3000) }),
+			"by an address of an uplink": with(func(p *packet) { p.src = f.host() }),
+		} {
+			past(t, name, in)
+		}
+		for name, in := range map[string]packet{
+			"another MAC":      with(func(p *packet) { p.dstMAC = f.containers["c2"].mac }),
+			"everybody's MAC":  with(func(p *packet) { p.dstMAC = broadcast }),
+			"nobody's address": with(func(p *packet) { p.dst = f.parse("172.30.1.99", "fd30:1::99") }),
+		} {
+			bridged(t, name, in, f.atBridge("c1", ""))
+		}
+		bridged(t, "by another bridge", plain, f.atBridge("d1", ""))
+		bridged(t, "bridged", plain, f.atBridge("c1", "c2"))
+		f.pastTheBridgeRaw(t, plain)
+
+		own := f.endpointShortcut("c1")
+		for name, change := range map[string]func(*bpf.VethwayShortcutValue){
+			"it has none":                    func(v *bpf.VethwayShortcutValue) { *v = bpf.VethwayShortcutValue{} },
+			"somebody else's place":          func(v *bpf.VethwayShortcutValue) { v.Addr.B[15]++ },
+			"another by now":                 func(v *bpf.VethwayShortcutValue) { v.Generation-- },
+			"the host's own":                 func(v *bpf.VethwayShortcutValue) { v.Kind = shortcutHost },
+			"a daemon that knows no bridges": func(v *bpf.VethwayShortcutValue) { v.Bridge = 0 },
+		} {
+			v := own
+			change(&v)
+			f.shortcut(t, f.container("c1"), v)
+			bridged(t, name, plain, f.atBridge("c1", ""))
+		}
+		f.shortcut(t, f.container("c1"), own)
+		past(t, "and again", plain)
+	})
+}
+
+// pastTheBridgeRaw sends what the stack would not: the bridge gets all of it.
+func (f family) pastTheBridgeRaw(t *testing.T, plain packet) {
+	t.Helper()
+	frame := plain.bytes()
+	tagged := slices.Concat(frame[:12], []byte{0x81, 0, 0, 5}, frame[12:])
+	arp := slices.Concat(frame[:12], []byte{0x08, 0x06}, frame[ethLen:])
+	for name, raw := range map[string][]byte{"tagged": tagged, "ARP": arp} {
+		f.run(t, name, step{prog: f.ToBridge, raw: raw, ctx: f.atBridge("c1", ""), verdict: next})
+	}
+	if f.six {
+		mapped := plain
+		mapped.dst = netip.AddrFrom16(f.containers["c1"].addr4.As16())
+		f.run(t, "a mapped address", step{prog: f.ToBridge, raw: mapped.bytes(), ctx: f.atBridge("c1", ""), verdict: next})
+	}
+}
+
 func (f family) endpointShortcut(name string) bpf.VethwayShortcutValue {
 	c := f.containers[name]
 	return bpf.VethwayShortcutValue{
 		Addr: toAddr(f.container(name)), Kind: shortcutEndpoint, Ifindex: c.ifindex, Slot: c.slot, Generation: generation,
-		Network: c.network.id, Mac: c.mac, Flags: c.network.flags,
+		Network: c.network.id, Mac: c.mac, Flags: c.network.flags, Bridge: c.network.ifindex,
 	}
 }
