@@ -9,6 +9,7 @@
  *
  * Verdicts: TC_NEXT (the bridge and the stack take it), a redirect, TC_DROP.
  */
+#include "lib/answer.h"
 #include "lib/calls.h"
 #include "lib/classify.h"
 #include "lib/icmp.h"

@@ -53,3 +53,14 @@ static __always_inline int tail(struct __sk_buff *ctx, enum call call, enum hook
 	bpf_tail_call(ctx, &calls, call);
 	return -DROP_TAIL_CALL;
 }
+
+/* The sender is told why. mtu: what the packet exceeds, if that is the reason. */
+static __always_inline int tail_answer(struct __sk_buff *ctx, enum hook hook, __u32 l3, enum drop_reason reason, __u32 mtu)
+{
+	ctx->cb[0] = hook;
+	ctx->cb[1] = l3;
+	ctx->cb[2] = reason;
+	ctx->cb[3] = mtu;
+	bpf_tail_call(ctx, &calls, CALL_ANSWER);
+	return -DROP_TAIL_CALL;
+}

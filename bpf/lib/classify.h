@@ -178,12 +178,15 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
 	if (!network || !self)
 		return -DROP_UNKNOWN_ENDPOINT;
-	if (pkt->ttl <= 1)
+	if (pkt->ttl <= 1 && !pkt->v6)
 		return ROUTE_STACK;
 	draft->flow.route_generation = generation_of(SLOT_ROUTES);
 	ret = route_find(ctx, pkt, &pkt->key.src, &pkt->key.dst, veth->bridge, &route);
 	if (ret)
 		return ret;
+	/* As in forward_refuse, but what is refused begins nothing. */
+	if (pkt->v6 && (pkt->ttl <= 1 || packet_exceeds(ctx, pkt, route.mtu)))
+		return packet_answer(ctx, pkt, HOOK_FROM_CONTAINER, route.mtu);
 	draft->flow.n_src = pkt->key.src;
 	draft->flow.n_dst = pkt->key.dst;
 	draft->flow.n_dport = pkt->key.dport;

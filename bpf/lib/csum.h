@@ -47,6 +47,24 @@ static __always_inline __u32 csum_offset(const struct packet *pkt)
 	return 0;
 }
 
+#define CSUM_BLOCK 64
+#define CSUM_BLOCKS_MAX 20 /* of what is summed by csum_bytes */
+
+/* Sum of the bytes of a packet from at to its end. bpf_csum_diff takes multiples of four only, and not many at once on older kernels. */
+static __always_inline __u32 csum_bytes(const __u8 *at, const __u8 *end, __u32 sum)
+{
+	__u8 last[4] = {};
+	int i;
+
+	for (i = 0; i < CSUM_BLOCKS_MAX && at + CSUM_BLOCK <= end; i++, at += CSUM_BLOCK)
+		sum = bpf_csum_diff(NULL, 0, at, CSUM_BLOCK, sum);
+	for (i = 0; i < CSUM_BLOCK / 4 && at + 4 <= end; i++, at += 4)
+		sum = bpf_csum_diff(NULL, 0, at, 4, sum);
+	for (i = 0; i < 3 && at + 1 <= end; i++, at++)
+		last[i] = *at;
+	return bpf_csum_diff(NULL, 0, last, sizeof(last), sum);
+}
+
 /* CHECKSUM_*: what the kernel knows of the transport checksum. */
 static __always_inline __u32 packet_ip_summed(struct __sk_buff *ctx)
 {

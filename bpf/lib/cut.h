@@ -11,7 +11,7 @@
 static __always_inline int cut_by_stack(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow)
 {
 	if (ctx->cb[0] == HOOK_FROM_CONTAINER)
-		return tail(ctx, CALL_ANSWER, HOOK_FROM_CONTAINER, pkt->l3);
+		return tail_answer(ctx, HOOK_FROM_CONTAINER, pkt->l3, DROP_TOO_BIG, ctx->cb[3]);
 	flow_touch(ctx, pkt, flow);
 	return packet_rewrite(ctx, pkt, flow, 0, false);
 }

@@ -38,8 +38,8 @@ enum drop_reason {
 	DROP_PROTOCOL,	       /* a protocol that is not translated would leave with a private address */
 	DROP_FRAGMENT,	       /* a fragment that cannot be matched to a flow */
 	DROP_LEAK,	       /* the guard: a container's address was about to leave the host */
-	DROP_TOO_BIG,	       /* larger than the next link's MTU, and the sender cannot be told from here */
-	DROP_TTL,	       /* TTL or hop limit ran out, and the sender cannot be told from here */
+	DROP_TOO_BIG,	       /* larger than the next link's MTU; the sender is told, unless it asks too often */
+	DROP_TTL,	       /* TTL or hop limit ran out; likewise */
 	DROP_REWRITE,	       /* a packet could not be rewritten half-way */
 	DROP_TAIL_CALL,	       /* the program set is incomplete */
 	DROP_SOURCE_GONE,      /* the flow's masquerade address is not the route's any more */

@@ -176,20 +176,30 @@ static __always_inline int packet_add_eth(struct __sk_buff *ctx, const struct pa
 	return 0;
 }
 
+/* Hop limit used up, else too big. */
+static __always_inline int packet_answer(struct __sk_buff *ctx, const struct packet *pkt, enum hook hook, __u32 mtu)
+{
+	return tail_answer(ctx, hook, pkt->l3, pkt->ttl > 1 ? DROP_TOO_BIG : DROP_TTL, mtu);
+}
+
 /*
- * TTL ran out, or the next link is too narrow. What goes out is refused by the stack, which sees it as the container made it, or cuts it up.
- * What comes in, and hairpins, the stack would not know how to quote: that is answered here, unless it may be cut up.
+ * TTL ran out, or the next link is too narrow. What goes out by IPv4 is refused by the stack, which sees it as the container made it, or cuts
+ * it up. By IPv6 nothing is cut up, and before Linux 6.17 the stack refuses aloud only what arrives at a host that forwards on all interfaces.
+ * What comes in, and hairpins, the stack would not know how to quote. That is answered here, unless it may be cut up.
  */
 static __always_inline int forward_refuse(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow,
 					  bool from_container)
 {
-	if (from_container && flow->action == FLOW_TO_UPLINK)
+	enum hook hook = from_container ? HOOK_FROM_CONTAINER : HOOK_FROM_UPLINK;
+
+	if (from_container && flow->action == FLOW_TO_UPLINK && !pkt->v6)
 		return PASS;
-	ctx->cb[3] = pkt->ttl > 1 ? flow->mtu : 0;
+	if (pkt->ttl <= 1 || !pkt->may_fragment)
+		return packet_answer(ctx, pkt, hook, flow->mtu);
+	ctx->cb[3] = flow->mtu;
 	/* Later fragments have no ports of their own. */
 	ctx->cb[4] = (__u32)pkt->key.sport << 16 | pkt->key.dport;
-	return tail(ctx, pkt->ttl > 1 && pkt->may_fragment ? CALL_CUT : CALL_ANSWER,
-		    from_container ? HOOK_FROM_CONTAINER : HOOK_FROM_UPLINK, pkt->l3);
+	return tail(ctx, CALL_CUT, hook, pkt->l3);
 }
 
 /* The container behind this entry has sent: from now on the other side may, too. */

@@ -77,6 +77,12 @@ static __always_inline void *packet_at(struct __sk_buff *ctx, __u64 off, __u32 l
 	return at + len <= end ? at : NULL;
 }
 
+/* Behind the last byte that packet_at has made linear. */
+static __always_inline const __u8 *packet_linear_end(struct __sk_buff *ctx)
+{
+	return (const __u8 *)(long)ctx->data_end;
+}
+
 static __always_inline int parse_icmp(struct packet *pkt, const __u8 *icmp)
 {
 	__be16 id = *(__be16 *)(icmp + 4);

@@ -11,7 +11,7 @@ struct route {
 	bool source_known;
 };
 
-#define ROUTE_STACK 1 /* no route, or too big: the stack tells the sender */
+#define ROUTE_STACK 1 /* no route: the stack tells the sender */
 
 /*
  * 0: route is filled. ROUTE_STACK: the stack knows what to answer. Or -DROP_*.
@@ -51,7 +51,8 @@ static __always_inline int route_find(struct __sk_buff *ctx, const struct packet
 		return -DROP_FORWARDING_OFF;
 	if (ret == BPF_FIB_LKUP_RET_NO_SRC_ADDR)
 		return -DROP_NO_ADDRESS;
-	if (ret != BPF_FIB_LKUP_RET_SUCCESS && ret != BPF_FIB_LKUP_RET_NO_NEIGH)
+	/* Too big: all else is known. Whether it is says the uplink's MTU, since the kernel looks at whole packets only, and not closely. */
+	if (ret != BPF_FIB_LKUP_RET_SUCCESS && ret != BPF_FIB_LKUP_RET_NO_NEIGH && ret != BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return ROUTE_STACK;
 	route->oif = fib.ifindex;
 	uplink = bpf_map_lookup_elem(&uplinks, &route->oif);

@@ -134,15 +134,10 @@ func bridgeSettings(b control.BridgeSpec) []setting {
 		off.optional = true
 		return append(settings, off)
 	}
-	// The stack forwards IPv6 only where all interfaces do, unless it is told about one (since 6.17). Packets need that for
-	// nothing but the answer that they cannot be forwarded: hop limit exceeded, packet too big.
-	force := conf6(b.Name, "force_forwarding", "1")
-	force.optional = true
 	return append(settings,
 		conf6(b.Name, "accept_dad", "0"),
 		conf6(b.Name, "accept_ra", "0"),
-		conf6(b.Name, "disable_ipv6", "0"),
-		force)
+		conf6(b.Name, "disable_ipv6", "0"))
 }
 
 // RemoveBridge deletes the bridge; one that is gone already is no error.

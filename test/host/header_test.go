@@ -5,8 +5,11 @@ package host
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/vethway/vethway/test/behaviour"
 	"github.com/vethway/vethway/test/netlab"
@@ -86,13 +89,11 @@ func (l lab) sameMarks(what string, sent, got []byte, hops byte) {
 	}
 }
 
-// A packet that has no more hops to go is answered by the gateway.
+// A packet that has no more hops to go is answered by the gateway, though the host does not forward.
 func TestTTLRunsOut(t *testing.T) {
 	behaviour.NeedRoot(t)
 	t.Parallel()
-	topo := newHost(t)
-	forward(t, topo.Host) // or the host does not answer on behalf of its uplink
-	l := newLabOn(t, topo, rivals.CommonSpec())
+	l := newLab(t)
 	w, c1 := l.newWire("R"), l.newWire("c1")
 	l.families("N19", func(l lab, a family) {
 		w.l, c1.l = l, l
@@ -141,4 +142,77 @@ func withTTL(packet []byte, ttl byte) []byte {
 	binary.BigEndian.PutUint16(packet[10:], 0)
 	binary.BigEndian.PutUint16(packet[10:], netlab.Checksum(packet[:20]))
 	return packet
+}
+
+// A container that sends too much for the uplink is told so by its gateway, though the host does not forward, and finds its way.
+func TestUplinkIsNarrow(t *testing.T) {
+	behaviour.NeedRoot(t)
+	t.Parallel()
+	const narrow = 1400
+	topo := newHost(t)
+	l := newLabOn(t, topo, rivals.CommonSpec())
+	l.must(topo.Host.SetMTU("eth0", narrow))
+	l.families("N09", func(l lab, a family) {
+		header, tooBig, code := 28, byte(3), byte(4)
+		if a.host.Is6() {
+			header, tooBig, code = 48, 2, 0
+		}
+		big := netlab.PingOptions{ID: 77, Size: 1500 - header, DF: true, Timeout: time.Second}
+		l.eventually("the uplink is known to be narrow", func() error {
+			_, err := netlab.Ping(l.Context(), l.at("c1"), a.remote, big)
+			var answer *netlab.ICMPError
+			if !errors.As(err, &answer) || answer.Type != tooBig || answer.Code != code || answer.From != a.gateway1 || answer.Info != narrow {
+				return fmt.Errorf("a ping of 1500 bytes: %w, want to hear of %d from the gateway", err, narrow)
+			}
+			return nil
+		})
+		l.streamArrives(a)
+		l.datagramArrives(a)
+	})
+}
+
+// streamArrives sends segments larger than the narrowest link, until c2 has been told.
+func (l lab) streamArrives(a family) {
+	l.Helper()
+	const size = 256 << 10
+	listener, err := l.at("R").Listen(l.Context(), port(a.remote, bulkPort))
+	l.must(err)
+	defer listener.Close()
+	conn, err := l.at("c2").DialFrom(l.Context(), "tcp", netip.AddrPort{}, port(a.remote, bulkPort))
+	l.must(err)
+	defer conn.Close()
+	server, err := listener.Accept()
+	l.must(err)
+	defer server.Close()
+	deadline := time.Now().Add(10 * time.Second)
+	l.must(errors.Join(conn.SetDeadline(deadline), server.SetDeadline(deadline)))
+	sent := make(chan error, 1)
+	go func() {
+		_, err := conn.Write(make([]byte, size))
+		sent <- err
+	}()
+	_, err = io.ReadFull(server, make([]byte, size))
+	l.must(errors.Join(err, <-sent))
+}
+
+// datagramArrives sends a datagram in fragments as the narrowest link wants them, once d1 has been told.
+func (l lab) datagramArrives(a family) {
+	l.Helper()
+	server, err := l.at("R").ListenPacket(l.Context(), port(a.remote, bulkPort))
+	l.must(err)
+	defer server.Close()
+	conn, err := l.at("d1").DialFrom(l.Context(), "udp", netip.AddrPort{}, port(a.remote, bulkPort))
+	l.must(err)
+	defer conn.Close()
+	l.eventually("a large datagram arrives", func() error {
+		if _, err := conn.Write(make([]byte, 4000)); err != nil {
+			return err // of the one before
+		}
+		l.must(server.SetReadDeadline(time.Now().Add(2 * silence)))
+		n, _, err := server.ReadFromUDPAddrPort(make([]byte, 5000))
+		if err == nil && n != 4000 {
+			err = fmt.Errorf("%d bytes", n)
+		}
+		return err
+	})
 }

@@ -115,9 +115,12 @@ func TestUDPChecksum(t *testing.T) {
 // answered is a packet that has become an ICMP error about itself; info is the
 // error's second word.
 func (f family) answered(in packet, from netip.Addr, kind, code byte, info uint32) *packet {
-	length := either(f.six, 20, 40) + 8
+	length := 20 + 8
 	if in.proto == tcp {
 		length += 12
+	}
+	if f.six {
+		length = 1280 - 40 - 8
 	}
 	e := in.quote(from, kind, code, length)
 	e.srcMAC, e.dstMAC = in.dstMAC, in.srcMAC
@@ -138,8 +141,19 @@ func (f family) withOptions(p packet) packet {
 	return p
 }
 
+// leaves is a packet that cannot leave. By IPv4 it goes on to the stack, which
+// answers; by IPv6 the stack need not, and the program does.
+func (f family) leaves(in packet, ctx skBuff, kind, code byte, info uint32, why reason) step {
+	s := step{prog: f.FromContainer, in: in, ctx: ctx, verdict: next}
+	if f.six {
+		s.verdict, s.told, s.hook, s.reason = redirect, true, atContainer, why
+		s.out = f.answered(in, f.gateway("c1"), kind, code, info)
+	}
+	return s
+}
+
 // A packet whose TTL runs out on its way out goes on to the stack, which
-// answers. Where the stack would not know what to quote, the program answers.
+// answers. Where the stack would not, or not know what to quote, the program answers.
 func TestTTLRunsOut(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
 		f.covers(t, "N19")
@@ -149,21 +163,24 @@ func TestTTLRunsOut(t *testing.T) {
 		exceeded := either[byte](f.six, 11, 3)
 		last := out
 		last.ttl = 1
-		f.run(t, "no flow yet", step{prog: f.FromContainer, in: last, ctx: f.at("c1"), verdict: next})
+		f.run(t, "no flow yet", f.leaves(last, f.at("c1"), exceeded, 0, 0, bpf.VethwayDropReasonDROP_TTL))
 		f.run(t, "first", step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2})
 		for _, ttl := range []byte{0, 1} {
 			last.ttl = ttl
-			f.run(t, "out", step{prog: f.FromContainer, in: last, ctx: f.at("c1"), verdict: next})
+			f.run(t, "out", f.leaves(last, f.at("c1"), exceeded, 0, 0, bpf.VethwayDropReasonDROP_TTL))
 			in := f.arriving("eth0", sent.answer())
 			in.ttl = ttl
 			f.run(t, "in", step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"), verdict: redirect,
 				out: f.answered(in, f.host(), exceeded, 0, 0), told: true, hook: atUplink, reason: bpf.VethwayDropReasonDROP_TTL})
 		}
-		// With options the sender has to find out by itself.
+		// With options the sender has to find out by itself; extension headers are quoted.
 		in := f.withOptions(f.arriving("eth0", sent.answer()))
 		in.ttl = 1
-		f.run(t, "in, with options", step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"), verdict: drop, hook: atUplink,
-			reason: bpf.VethwayDropReasonDROP_TTL})
+		s := step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"), verdict: drop, hook: atUplink, reason: bpf.VethwayDropReasonDROP_TTL}
+		if f.six {
+			s.verdict, s.told, s.out = redirect, true, f.answered(in, f.host(), exceeded, 0, 0)
+		}
+		f.run(t, "in, with options", s)
 		hairpin := f.from("c2", f.host(), 5000, 8080)
 		delivered := hairpin
 		delivered.dst, delivered.dport = f.container("c1"), 80
@@ -196,6 +213,7 @@ func TestTooBig(t *testing.T) {
 			{"segments just fit", 3000, 1500 - overhead, true},
 			{"segments one too large", 3000, 1501 - overhead, false},
 			{"big, segments just fit", 3000, 1500 - overhead, true},
+			{"big, segments one too large", 3000, 1501 - overhead, false},
 		} {
 			o, s, i := out, sent, in
 			o.flags, s.flags, i.flags = ack, ack, ack
@@ -218,11 +236,15 @@ func TestTooBig(t *testing.T) {
 				f.run(t, "out: "+c.name, step{prog: f.FromContainer, in: o, ctx: gso(f.at("c1")), verdict: redirect, out: outOf(s)})
 				f.run(t, "in: "+c.name, step{prog: f.FromUplink, in: i, ctx: gso(f.atUplink("eth0")), verdict: redirect, out: f.into("c1", d)})
 			} else {
-				f.run(t, "out: "+c.name, step{prog: f.FromContainer, in: o, ctx: gso(f.at("c1")), verdict: next})
 				kind, code := byte(3), byte(4)
 				if f.six {
 					kind, code = 2, 0
-				} else {
+				}
+				r := f.run(t, "out: "+c.name, f.leaves(o, gso(f.at("c1")), kind, code, 1500, bpf.VethwayDropReasonDROP_TOO_BIG))
+				if f.six && r.ctx.GSOSegs != 0 {
+					t.Errorf("%s: the answer is to be cut into %d segments", c.name, r.ctx.GSOSegs)
+				}
+				if !f.six {
 					f.run(t, "in: "+c.name, step{prog: f.FromUplink, in: i, ctx: gso(f.atUplink("eth0")), verdict: next, out: &d})
 					i.frag = 0x4000 // DF
 				}

@@ -40,8 +40,12 @@ func TestSCTPCollisions(t *testing.T) {
 		sent.src = f.host()
 		f.run(t, "the first", step{prog: f.FromContainer, in: first, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2})
 		f.run(t, "another's", f.refused("c2", second, bpf.VethwayDropReasonDROP_NO_PORT))
-		f.run(t, "another's, with options", step{prog: f.FromContainer, in: f.withOptions(second), ctx: f.at("c2"), verdict: drop,
-			hook: atContainer, reason: bpf.VethwayDropReasonDROP_NO_PORT})
+		withOptions := step{prog: f.FromContainer, in: f.withOptions(second), ctx: f.at("c2"), verdict: drop,
+			hook: atContainer, reason: bpf.VethwayDropReasonDROP_NO_PORT}
+		if f.six {
+			withOptions = f.refused("c2", f.withOptions(second), bpf.VethwayDropReasonDROP_NO_PORT)
+		}
+		f.run(t, "another's, with options", withOptions)
 		second.dst = f.parse("192.0.2.4", "2001:db8:2::4")
 		sent = second
 		sent.src = f.host()

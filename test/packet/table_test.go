@@ -52,22 +52,8 @@ func TestFullTable(t *testing.T) {
 
 // refused is a packet of a container that gets nothing, and is told so (RFC 5508 REQ-8).
 func (f family) refused(container string, in packet, why reason) step {
-	ip, code := 20, byte(13)
-	gateway := f.gateway(container)
-	if f.six {
-		ip, code = 40, 1
-	}
-	length := ip + 8
-	if in.proto == tcp {
-		length = ip + 20
-	}
-	kind := either[byte](f.six, 3, 1)
-	told := in.quote(gateway, kind, code, length)
-	told.srcMAC, told.dstMAC = in.dstMAC, in.srcMAC
-	if !f.six {
-		told.tos = 0xc0
-	}
-	return step{prog: f.FromContainer, in: in, ctx: f.at(container), verdict: redirect, out: &told, told: true, hook: atContainer, reason: why}
+	told := f.answered(in, f.gateway(container), either[byte](f.six, 3, 1), either[byte](f.six, 13, 1), 0)
+	return step{prog: f.FromContainer, in: in, ctx: f.at(container), verdict: redirect, out: told, told: true, hook: atContainer, reason: why}
 }
 
 // A container is told of ten refusals in a second; the rest is dropped in silence. Which second it is, nobody knows.

@@ -83,6 +83,7 @@ type programs struct {
 	Guards      *ebpf.Map `ebpf:"guards"`
 	Denied      *ebpf.Map `ebpf:"denied"`
 	Sources     *ebpf.Map `ebpf:"sources"`
+	Answers     *ebpf.Map `ebpf:"answers"`
 }
 
 // world is a lab with programs and filled maps.
