@@ -69,14 +69,16 @@ func lockForRemoval(cfg Config) (unlock func(), err error) {
 	return func() { _, _ = state.release(), pins.release() }, nil
 }
 
-// removeKernelObjects takes programs off before the interfaces that they are attached to, and pins last.
+// removeKernelObjects removes interfaces, together with the programs at them: each program that is taken off by itself costs the kernel a
+// grace period, and until its interface is gone a container would reach whatever the host's stack lets it. Then programs go from what stays,
+// then what they need there, and pins last.
 func removeKernelObjects(ctx context.Context, cfg Config, log *slog.Logger) error {
 	links, err := link.New(linkConfig(cfg, log))
 	if err != nil {
 		return err
 	}
 	defer links.Close()
-	return errors.Join(removePackets(cfg, links), links.RemoveAll(ctx), removeBPFFS(cfg.BPFFS))
+	return errors.Join(links.RemoveInterfaces(ctx), removePackets(cfg, links), links.RemoveTraces(), removeBPFFS(cfg.BPFFS))
 }
 
 // stopGrace is how long a command that `vethway run` started may take to end when its network goes for good.
