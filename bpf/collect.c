@@ -15,43 +15,48 @@ static __always_inline bool gc_is_fresh(const struct flow_value *flow)
 }
 
 /* Is flow, which stands under key, the other side of what stands under pair? */
-static __always_inline bool gc_is_pair(const struct flow_key *key, const struct flow_value *flow, const struct flow_key *pair)
+static __always_inline bool gc_is_pair(const struct flow_key *key, const struct flow_value *flow, const struct flow_key *pair,
+				       bool v6)
 {
-	return addr_equal(&flow->n_dst, &pair->src) && addr_equal(&flow->n_src, &pair->dst) && flow->n_dport == pair->sport &&
-	       flow->n_sport == pair->dport && key->proto == pair->proto;
+	struct flow_key of_flow;
+
+	flow_key_of_pair(&of_flow, key, flow, v6);
+	return addr_equal(&of_flow.src, &pair->src) && addr_equal(&of_flow.dst, &pair->dst) && of_flow.sport == pair->sport &&
+	       of_flow.dport == pair->dport && key->proto == pair->proto;
 }
 
-SEC("syscall")
-int vw_gc(struct gc_args *args)
+static __always_inline int gc(const struct gc_args *args, bool v6)
 {
-	struct flow_key key = args->key, reverse = args->reverse;
+	struct flow_key key = args->key, reverse = args->reverse, other;
 	struct flow_value *flow, *reply;
 
-	flow = bpf_map_lookup_elem(&flows, &key);
-	if (flow && (flow->seen != args->seen || !gc_is_pair(&key, flow, &reverse)))
+	flow = flow_lookup(&key, v6);
+	if (flow && (flow->seen != args->seen || !gc_is_pair(&key, flow, &reverse, v6)))
 		return 0;
-	reply = bpf_map_lookup_elem(&flows, &reverse);
+	reply = flow_lookup(&reverse, v6);
 	/* Somebody else's, who took over the reply tuple of a stale session. */
-	if (reply && !gc_is_pair(&reverse, reply, &key))
+	if (reply && !gc_is_pair(&reverse, reply, &key, v6))
 		reply = NULL;
 	if (reply && reply->seen != args->reverse_seen)
 		return 0;
 	if ((!reply && flow && gc_is_fresh(flow)) || (!flow && reply && gc_is_fresh(reply)))
 		return 0;
-	if (flow && flow_entry_end_any(&key, flow)) {
-		flow_uncount(&key, flow);
-		bpf_map_delete_elem(&flows, &key);
-	}
+	if (flow)
+		flow_remove(&key, flow, v6, flow_life(flow), &other);
 	if (flow && reply && args->retire) {
 		reply->seen = bpf_ktime_get_ns() / NSEC_PER_SEC;
 		reply->flags |= FLOW_RETIRED;
 		return 1;
 	}
-	if (reply && flow_entry_end_any(&reverse, reply)) {
-		flow_uncount(&reverse, reply);
-		bpf_map_delete_elem(&flows, &reverse);
-	}
+	if (reply)
+		flow_remove(&reverse, reply, v6, flow_life(reply), &other);
 	return 1;
+}
+
+SEC("syscall")
+int vw_gc(struct gc_args *args)
+{
+	return addr_is4(&args->key.src) ? gc(args, false) : gc(args, true);
 }
 
 /* The other entry of a binding, if it still is that. */

@@ -5,6 +5,7 @@
  * vw_from_container: tcx ingress of the host end of each container's veth, a bridge port. All that a container sends
  * arrives here first, as the container made it: GSO packets whole, checksums perhaps partial.
  * vw_new_flow: its tail, for packets that belong to no flow yet.
+ * vw_reroute: the same, for those whose flow has to look for its next hop.
  * vw_to_bridge: tcx egress of each network's bridge: what the host's stack sends or routes to the network.
  *
  * Verdicts: TC_NEXT (the bridge and the stack take it), a redirect, TC_DROP.
@@ -24,6 +25,12 @@ SEC("tc")
 int vw_new_flow(struct __sk_buff *ctx)
 {
 	return verdict(ctx, HOOK_FROM_CONTAINER, new_flow(ctx));
+}
+
+SEC("tc")
+int vw_reroute(struct __sk_buff *ctx)
+{
+	return verdict(ctx, HOOK_FROM_CONTAINER, reroute(ctx));
 }
 
 SEC("tc")

@@ -17,7 +17,7 @@ SEC("tc")
 int vw_from_spliced(struct __sk_buff *ctx)
 {
 	splice_offer(ctx);
-	return verdict(ctx, HOOK_FROM_CONTAINER, from_container(ctx));
+	return verdict(ctx, HOOK_FROM_CONTAINER, tail(ctx, CALL_ALL, HOOK_FROM_CONTAINER, ETH_HLEN));
 }
 
 SEC("sk_msg")

@@ -131,6 +131,56 @@ type VethwayEndpointValue struct {
 	AlsoOn     uint32
 }
 
+type VethwayFlow4Key struct {
+	_     structs.HostLayout
+	Src   uint32
+	Dst   uint32
+	Sport uint16
+	Dport uint16
+	Proto uint8
+	Pad   [3]uint8
+}
+
+type VethwayFlow4Value struct {
+	_          structs.HostLayout
+	Slot       uint32
+	Generation uint32
+	N_sport    uint16
+	N_dport    uint16
+	Kind       VethwayFlowKind
+	Action     VethwayFlowAction
+	Flags      uint8
+	TcpFlags   uint8
+	Seen       uint32
+	Iif        uint32
+	Way        uint32
+	Packets    uint32
+	Bytes      uint64
+	N_src      uint32
+	N_dst      uint32
+}
+
+type VethwayFlow6Value struct {
+	_          structs.HostLayout
+	Slot       uint32
+	Generation uint32
+	N_sport    uint16
+	N_dport    uint16
+	Kind       VethwayFlowKind
+	Action     VethwayFlowAction
+	Flags      uint8
+	TcpFlags   uint8
+	Seen       uint32
+	Iif        uint32
+	Way        uint32
+	Packets    uint32
+	Bytes      uint64
+	N_src      VethwayAddr
+	N_dst      VethwayAddr
+	AddrDiff   uint32
+	Pad        uint32
+}
+
 type VethwayFlowAction uint8
 
 const (
@@ -144,8 +194,9 @@ type VethwayFlowDraft struct {
 	_              structs.HostLayout
 	Key            VethwayFlowKey
 	ReplyKey       VethwayFlowKey
-	Flow           VethwayFlowValue
-	Reply          VethwayFlowValue
+	Flow           VethwayFlow6Value
+	Reply          VethwayFlow6Value
+	Owner          uint32
 	First          uint32
 	Size           uint32
 	Start          uint32
@@ -160,7 +211,66 @@ type VethwayFlowDraft struct {
 	BindSlot       uint32
 	BindGeneration uint32
 	BindNetwork    uint32
-	_              [4]byte
+	Scratch        VethwayFlow4Value
+	Inside         VethwayBindingKey
+	Outside        VethwayBindingKey
+	Binding        VethwayBindingValue
+	Ask            struct {
+		_           structs.HostLayout
+		Family      uint8
+		L4Protocol  uint8
+		Sport       uint16
+		Dport       uint16
+		TotLen      uint16
+		Ifindex     uint32
+		Tos         uint32
+		Ipv4Src     uint32
+		_           [12]byte
+		Ipv4Dst     uint32
+		_           [12]byte
+		H_vlanProto uint16
+		H_vlanTci   uint16
+		Smac        [6]uint8
+		Dmac        [6]uint8
+	}
+	Fib struct {
+		_           structs.HostLayout
+		Family      uint8
+		L4Protocol  uint8
+		Sport       uint16
+		Dport       uint16
+		TotLen      uint16
+		Ifindex     uint32
+		Tos         uint32
+		Ipv4Src     uint32
+		_           [12]byte
+		Ipv4Dst     uint32
+		_           [12]byte
+		H_vlanProto uint16
+		H_vlanTci   uint16
+		Smac        [6]uint8
+		Dmac        [6]uint8
+	}
+	Route struct {
+		_           structs.HostLayout
+		Oif         uint32
+		Mtu         uint32
+		NextHop     VethwayAddr
+		Source      VethwayAddr
+		SourceKnown uint32
+		Way         uint32
+	}
+	Error struct {
+		_        structs.HostLayout
+		Src      VethwayAddr
+		Dst      VethwayAddr
+		AddrDiff uint32
+		PortDiff uint32
+		Sport    uint16
+		Dport    uint16
+		Ports    bool
+		_        [3]byte
+	}
 }
 
 type VethwayFlowKey struct {
@@ -183,35 +293,6 @@ const (
 	VethwayFlowKindFLOW_ROUTED      VethwayFlowKind = 4
 	VethwayFlowKindFLOW_HOST        VethwayFlowKind = 5
 )
-
-type VethwayFlowValue struct {
-	_               structs.HostLayout
-	N_src           VethwayAddr
-	N_dst           VethwayAddr
-	N_sport         uint16
-	N_dport         uint16
-	AddrDiff        uint32
-	PortDiff        uint32
-	Iif             uint32
-	Oif             uint32
-	RouteGeneration uint32
-	Slot            uint32
-	Generation      uint32
-	NextHop         VethwayAddr
-	Dmac            [6]uint8
-	Smac            [6]uint8
-	Mtu             uint16
-	Network         uint16
-	Kind            VethwayFlowKind
-	Action          VethwayFlowAction
-	Flags           uint8
-	TcpFlags        uint8
-	Seen            uint32
-	Owner           uint32
-	NextHopSeen     uint32
-	Packets         uint64
-	Bytes           uint64
-}
 
 type VethwayFragmentKey struct {
 	_     structs.HostLayout
@@ -356,8 +437,10 @@ type VethwayShortcutValue struct {
 	Network    uint16
 	Mac        [6]uint8
 	Flags      uint32
+	BridgeMac  [6]uint8
+	Mtu        uint16
 	Bridge     uint32
-	Pad        [4]uint32
+	Pad        [2]uint32
 }
 
 type VethwaySocketValue struct {
@@ -440,6 +523,19 @@ type VethwayVethValue struct {
 	Flags      uint32
 }
 
+type VethwayWayValue struct {
+	_          structs.HostLayout
+	Generation uint32
+	Routes     uint32
+	Oif        uint32
+	Mtu        uint32
+	NextHop    VethwayAddr
+	Dmac       [6]uint8
+	Smac       [6]uint8
+	Seen       uint32
+	Pad        [4]uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -453,7 +549,8 @@ const (
 	VethwayMapDrafts           = "drafts"
 	VethwayMapEndpoints        = "endpoints"
 	VethwayMapEvents           = "events"
-	VethwayMapFlows            = "flows"
+	VethwayMapFlows4           = "flows4"
+	VethwayMapFlows6           = "flows6"
 	VethwayMapFragments        = "fragments"
 	VethwayMapGenerations      = "generations"
 	VethwayMapGuards           = "guards"
@@ -476,6 +573,7 @@ const (
 	VethwayMapTries            = "tries"
 	VethwayMapUplinks          = "uplinks"
 	VethwayMapVeths            = "veths"
+	VethwayMapWays             = "ways"
 	VethwayProgVwAnswer        = "vw_answer"
 	VethwayProgVwConnect4      = "vw_connect4"
 	VethwayProgVwConnect6      = "vw_connect6"
@@ -503,6 +601,7 @@ const (
 	VethwayProgVwPostBind6     = "vw_post_bind6"
 	VethwayProgVwRecvmsg4      = "vw_recvmsg4"
 	VethwayProgVwRecvmsg6      = "vw_recvmsg6"
+	VethwayProgVwReroute       = "vw_reroute"
 	VethwayProgVwSendmsg4      = "vw_sendmsg4"
 	VethwayProgVwSendmsg6      = "vw_sendmsg6"
 	VethwayProgVwSpliceBound   = "vw_splice_bound"
@@ -593,6 +692,7 @@ type VethwayProgramSpecs struct {
 	VwPostBind6     *ebpf.ProgramSpec `ebpf:"vw_post_bind6"`
 	VwRecvmsg4      *ebpf.ProgramSpec `ebpf:"vw_recvmsg4"`
 	VwRecvmsg6      *ebpf.ProgramSpec `ebpf:"vw_recvmsg6"`
+	VwReroute       *ebpf.ProgramSpec `ebpf:"vw_reroute"`
 	VwSendmsg4      *ebpf.ProgramSpec `ebpf:"vw_sendmsg4"`
 	VwSendmsg6      *ebpf.ProgramSpec `ebpf:"vw_sendmsg6"`
 	VwSpliceBound   *ebpf.ProgramSpec `ebpf:"vw_splice_bound"`
@@ -619,7 +719,8 @@ type VethwayMapSpecs struct {
 	Drafts        *ebpf.MapSpec `ebpf:"drafts"`
 	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
 	Events        *ebpf.MapSpec `ebpf:"events"`
-	Flows         *ebpf.MapSpec `ebpf:"flows"`
+	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
+	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Generations   *ebpf.MapSpec `ebpf:"generations"`
 	Guards        *ebpf.MapSpec `ebpf:"guards"`
@@ -642,6 +743,7 @@ type VethwayMapSpecs struct {
 	Tries         *ebpf.MapSpec `ebpf:"tries"`
 	Uplinks       *ebpf.MapSpec `ebpf:"uplinks"`
 	Veths         *ebpf.MapSpec `ebpf:"veths"`
+	Ways          *ebpf.MapSpec `ebpf:"ways"`
 }
 
 // VethwayVariableSpecs contains global variables before they are loaded into the kernel.
@@ -687,7 +789,8 @@ type VethwayMaps struct {
 	Drafts        *ebpf.Map `ebpf:"drafts"`
 	Endpoints     *ebpf.Map `ebpf:"endpoints"`
 	Events        *ebpf.Map `ebpf:"events"`
-	Flows         *ebpf.Map `ebpf:"flows"`
+	Flows4        *ebpf.Map `ebpf:"flows4"`
+	Flows6        *ebpf.Map `ebpf:"flows6"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Generations   *ebpf.Map `ebpf:"generations"`
 	Guards        *ebpf.Map `ebpf:"guards"`
@@ -710,6 +813,7 @@ type VethwayMaps struct {
 	Tries         *ebpf.Map `ebpf:"tries"`
 	Uplinks       *ebpf.Map `ebpf:"uplinks"`
 	Veths         *ebpf.Map `ebpf:"veths"`
+	Ways          *ebpf.Map `ebpf:"ways"`
 }
 
 func (m *VethwayMaps) Close() error {
@@ -723,7 +827,8 @@ func (m *VethwayMaps) Close() error {
 		m.Drafts,
 		m.Endpoints,
 		m.Events,
-		m.Flows,
+		m.Flows4,
+		m.Flows6,
 		m.Fragments,
 		m.Generations,
 		m.Guards,
@@ -746,6 +851,7 @@ func (m *VethwayMaps) Close() error {
 		m.Tries,
 		m.Uplinks,
 		m.Veths,
+		m.Ways,
 	)
 }
 
@@ -794,6 +900,7 @@ type VethwayPrograms struct {
 	VwPostBind6     *ebpf.Program `ebpf:"vw_post_bind6"`
 	VwRecvmsg4      *ebpf.Program `ebpf:"vw_recvmsg4"`
 	VwRecvmsg6      *ebpf.Program `ebpf:"vw_recvmsg6"`
+	VwReroute       *ebpf.Program `ebpf:"vw_reroute"`
 	VwSendmsg4      *ebpf.Program `ebpf:"vw_sendmsg4"`
 	VwSendmsg6      *ebpf.Program `ebpf:"vw_sendmsg6"`
 	VwSpliceBound   *ebpf.Program `ebpf:"vw_splice_bound"`
@@ -836,6 +943,7 @@ func (p *VethwayPrograms) Close() error {
 		p.VwPostBind6,
 		p.VwRecvmsg4,
 		p.VwRecvmsg6,
+		p.VwReroute,
 		p.VwSendmsg4,
 		p.VwSendmsg6,
 		p.VwSpliceBound,

@@ -58,7 +58,7 @@ type Config struct {
 	StateFile  string
 	AttachMode string
 	Features   []string
-	FlowTable  int // flows that it holds
+	FlowTable  int // flows of each family that it holds
 }
 
 func (c *Config) setDefaults() error {

@@ -157,7 +157,7 @@ func TestFlowStats(t *testing.T) {
 		return []netip.Addr{c.NetworkSettings.Networks[network].IPAddress}
 	}
 	w.plane.SetFlowStats(control.FlowStats{
-		Flows: control.TableUse{Entries: 300, Capacity: 1000},
+		Flows4: control.TableUse{Entries: 300, Capacity: 1000}, Flows6: control.TableUse{Entries: 100, Capacity: 1000},
 		Endpoints: []control.EndpointUse{
 			{Addrs: at("c2", "web"), Network: 1, Flows: 5, Limit: 10, Refused: 3},
 			{Addrs: at("c1", "web"), Network: 1, Flows: 1, Limit: 10},
@@ -171,7 +171,8 @@ func TestFlowStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := api.FlowStats{
-		Flows: api.TableUse{Entries: 300, Capacity: 1000, Percent: 30},
+		Flows:  api.TableUse{Entries: 400, Capacity: 2000, Percent: 20},
+		Flows4: api.TableUse{Entries: 300, Capacity: 1000, Percent: 30}, Flows6: api.TableUse{Entries: 100, Capacity: 1000, Percent: 10},
 		Containers: []api.ContainerFlows{
 			{Container: "c1", Network: "db", Flows: 2}, {Container: "c1", Network: "web", Flows: 1, Limit: 10},
 			{Container: "c2", Network: "web", Flows: 5, Limit: 10, Refused: 3},

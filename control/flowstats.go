@@ -13,7 +13,8 @@ import (
 
 // FlowStats is how much there is of flows, and how much of what they need is used up.
 type FlowStats struct {
-	Flows     TableUse
+	Flows4    TableUse
+	Flows6    TableUse
 	Bindings  TableUse
 	Endpoints []EndpointUse
 	Pools     []PoolUse
@@ -53,7 +54,8 @@ func (e *Engine) FlowStats(ctx context.Context) (api.FlowStats, error) {
 	}
 	names := e.state.Load().directory()
 	v := api.FlowStats{
-		Flows: tableUse(s.Flows), Mappings: tableUse(s.Bindings),
+		Flows:  tableUse(TableUse{s.Flows4.Entries + s.Flows6.Entries, s.Flows4.Capacity + s.Flows6.Capacity}),
+		Flows4: tableUse(s.Flows4), Flows6: tableUse(s.Flows6), Mappings: tableUse(s.Bindings),
 		Containers: []api.ContainerFlows{}, Addresses: []api.AddressPorts{}, Tries: []api.PortTries{},
 	}
 	for _, u := range s.Endpoints {

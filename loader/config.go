@@ -34,8 +34,8 @@ type Config struct {
 	PoolFirst, PoolLast uint16
 	// LocalFirst and LocalLast are net.ipv4.ip_local_port_range; 0: what the object says.
 	LocalFirst, LocalLast uint16
-	// FlowEntries is the size of the flow table when it is made, two entries a flow; 0: what the object says. The table of bindings
-	// grows and shrinks with it. Tables that are pinned already keep their size.
+	// FlowEntries is the size of each family's flow table when it is made, two entries a flow; 0: what the object says. The table of
+	// bindings grows and shrinks with it. Tables that are pinned already keep their size.
 	FlowEntries uint32
 	Logger      *slog.Logger
 }

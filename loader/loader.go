@@ -104,7 +104,10 @@ func (l *Loader) open(ctx context.Context) error {
 	if err := l.openCgroup(spec); err != nil {
 		return err
 	}
-	return l.removeOldSets()
+	if err := l.removeOldSets(); err != nil {
+		return err
+	}
+	return l.removeOldMaps()
 }
 
 func (l *Loader) makeDirectories() error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/cilium/ebpf"
 
@@ -15,11 +16,11 @@ import (
 
 // openMaps opens the pinned maps and makes those that are missing. It changes spec to fit tables of another size.
 func (l *Loader) openMaps(spec *ebpf.CollectionSpec) error {
-	flows, bindings := spec.Maps[bpf.VethwayMapFlows], spec.Maps[bpf.VethwayMapBindings]
 	if l.cfg.FlowEntries != 0 {
-		// As many bindings for each flow as in the object.
-		ratio := flows.MaxEntries / bindings.MaxEntries
-		flows.MaxEntries = l.cfg.FlowEntries
+		flows4, flows6, bindings := spec.Maps[bpf.VethwayMapFlows4], spec.Maps[bpf.VethwayMapFlows6], spec.Maps[bpf.VethwayMapBindings]
+		// As many bindings for each flow of a family as in the object.
+		ratio := flows4.MaxEntries / bindings.MaxEntries
+		flows4.MaxEntries, flows6.MaxEntries = l.cfg.FlowEntries, l.cfg.FlowEntries
 		bindings.MaxEntries = max(1, l.cfg.FlowEntries/ratio)
 	}
 	names, err := maps.NamesOf(spec)
@@ -87,7 +88,28 @@ func (l *Loader) openMap(name string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
 }
 
 // sized says whether a pinned map may have another size than that of the object.
-func sized(name string) bool { return name == bpf.VethwayMapFlows || name == bpf.VethwayMapBindings }
+func sized(name string) bool {
+	return name == bpf.VethwayMapFlows4 || name == bpf.VethwayMapFlows6 || name == bpf.VethwayMapBindings
+}
+
+// removeOldMaps unpins the maps that only older programs have worked on; none of these is attached any more.
+func (l *Loader) removeOldMaps() error {
+	files, err := readDir(l.paths.Maps())
+	if err != nil {
+		return err
+	}
+	for _, base := range files {
+		name, number, err := maps.ParsePin(base)
+		if err != nil || !maps.Outdated(name, number) {
+			continue
+		}
+		if err := remove(filepath.Join(l.paths.Maps(), base)); err != nil {
+			return err
+		}
+		l.log.Info("old map removed", "map", base)
+	}
+	return nil
+}
 
 func makeMap(path string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	m, err := ebpf.NewMap(spec)

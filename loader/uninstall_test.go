@@ -57,19 +57,21 @@ func TestUninstallLeavesNothing(t *testing.T) {
 	}
 }
 
+// pinMap makes a map and pins it.
+func pinMap(t *testing.T, path string, spec *ebpf.MapSpec) {
+	t.Helper()
+	m, err := ebpf.NewMap(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), m.Pin(path)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestForeignPins(t *testing.T) {
 	behaviour.NeedRoot(t)
-	foreign := func(t *testing.T, path string, spec *ebpf.MapSpec) {
-		t.Helper()
-		m, err := ebpf.NewMap(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer m.Close()
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), m.Pin(path)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	array := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1}
 	for name, path := range map[string]func(maps.Paths) string{
 		"another layout": func(p maps.Paths) string { return p.Map(bpf.VethwayMapPublished) },
@@ -81,7 +83,7 @@ func TestForeignPins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
 			at := path(maps.Paths{Root: l.pins})
-			foreign(t, at, array)
+			pinMap(t, at, array)
 			_, err := loader.Open(t.Context(), l.config())
 			if !errors.Is(err, loader.ErrForeignPin) || !strings.Contains(err.Error(), at) {
 				t.Errorf("opened beside %s: %v", at, err)
@@ -93,22 +95,28 @@ func TestForeignPins(t *testing.T) {
 	}
 }
 
-// A table that is made has the size that is wanted, one that is there keeps its own, and the log says so.
-func TestFlowTableKeepsItsSize(t *testing.T) {
+// Tables that are made have the size that is wanted, those that are there keep their own, and the log says so.
+func TestFlowTablesKeepTheirSize(t *testing.T) {
 	l := newLab(t)
 	o := l.open(l.config())
-	if flows, bindings := o.Maps().Flows.Capacity(), o.Maps().Bindings.Capacity(); flows != 4096 || bindings != 2048 {
-		t.Errorf("new tables hold %d flows and %d bindings, want 4096 and 2048", flows, bindings)
+	sizes := func() [3]int {
+		m := o.Maps()
+		return [3]int{m.Flows.IPv4.Capacity(), m.Flows.IPv6.Capacity(), m.Bindings.Capacity()}
+	}
+	if got := sizes(); got != [3]int{4096, 4096, 2048} {
+		t.Errorf("new tables of flows and bindings hold %d, want 4096, 4096 and 2048", got)
 	}
 	o.Close()
 	var log strings.Builder
 	cfg := l.config()
 	cfg.FlowEntries, cfg.Logger = 1<<20, slog.New(slog.NewTextHandler(&log, nil))
 	o = l.open(cfg)
-	if flows, bindings := o.Maps().Flows.Capacity(), o.Maps().Bindings.Capacity(); flows != 4096 || bindings != 2048 {
-		t.Errorf("the tables hold %d flows and %d bindings, want 4096 and 2048", flows, bindings)
+	if got := sizes(); got != [3]int{4096, 4096, 2048} {
+		t.Errorf("the tables of flows and bindings hold %d, want 4096, 4096 and 2048", got)
 	}
-	for _, want := range []string{"table=flows entries=4096 wanted=1048576", "table=bindings entries=2048 wanted=524288"} {
+	for _, want := range []string{
+		"table=flows4 entries=4096 wanted=1048576", "table=flows6 entries=4096 wanted=1048576", "table=bindings entries=2048 wanted=524288",
+	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %q:\n%s", want, log.String())
 		}

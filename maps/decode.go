@@ -142,7 +142,7 @@ func (d *Decoder) info(name string, version int, path string) (Info, error) {
 		KeySize: kernel.KeySize, ValueSize: kernel.ValueSize, MaxEntries: kernel.MaxEntries, Memory: memory, Entries: -1,
 	}
 	desc := describe(name)
-	if desc.decode == nil || version != schema(name) {
+	if desc == nil || desc.decode == nil || version != schema(name) {
 		return info, nil
 	}
 	info.Entries = 0
@@ -220,7 +220,7 @@ func (d *Decoder) loadNames(m *ebpf.Map, name string) (Names, error) {
 	switch name {
 	case bpf.VethwayMapCounters:
 		err = pinned.loadCounters(own)
-	case bpf.VethwayMapFlows:
+	case bpf.VethwayMapFlows4, bpf.VethwayMapFlows6:
 		err = pinned.loadFlows(own)
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/vethway/vethway/bpf"
@@ -58,10 +59,13 @@ func fill(t *testing.T, m *maps.Set) {
 	t.Helper()
 	at, a := netip.MustParseAddrPort, netip.MustParseAddr
 	mac := maps.MAC{2, 0, 0, 0, 0, 1}
-	put(t, m.Flows, maps.FlowKey{Src: at("172.30.1.2:40000"), Dst: at("192.0.2.3:80"), Proto: 6}, maps.Flow{
+	put(t, m.Flows.IPv4, maps.FlowKey{Src: at("172.30.1.2:40000"), Dst: at("192.0.2.3:80"), Proto: 6}, maps.Flow{
 		Src: at("192.0.2.2:20000"), Dst: at("192.0.2.3:80"), Kind: maps.FlowMasquerade, Action: 2, Flags: maps.FlowNATSource,
-		TCPFlags: maps.TCPSyn | maps.TCPAck, Network: 1, Iif: 11, Oif: 2, NextHop: a("192.0.2.3"), Slot: 5, Generation: 1,
-		RouteGeneration: 3, MTU: 1500, Seen: now - 7, Packets: 4, Bytes: 400,
+		TCPFlags: maps.TCPSyn | maps.TCPAck, Iif: 11, Way: 17<<20 | 3, Slot: 5, Generation: 1, Seen: now - 7, Packets: 4, Bytes: 400,
+	})
+	put(t, m.Flows.IPv6, maps.FlowKey{Src: at("[2001:db8::3]:40000"), Dst: at("[2001:db8::2]:8080"), Proto: 17}, maps.Flow{
+		Src: at("[2001:db8::3]:40000"), Dst: at("[fd00:1::2]:80"), Kind: maps.FlowPublished, Action: 1, Way: 12, Slot: 6, Generation: 1,
+		Seen: now - 2, Packets: 1<<32 + 5, Bytes: 1 << 40,
 	})
 	put(t, m.Bindings, maps.BindingKey{Addr: at("172.30.1.2:5000"), External: a("192.0.2.2"), Proto: 17, Inside: true},
 		maps.Binding{Addr: at("192.0.2.2:20001"), Network: 1, Slot: 5, Generation: 1, Seen: now - 1})
@@ -84,10 +88,12 @@ func fill(t *testing.T, m *maps.Set) {
 func TestDumpAndGet(t *testing.T) {
 	d := instance(t)
 	for _, tc := range []struct{ name, key, want string }{
-		{bpf.VethwayMapFlows, "tcp 172.30.1.2:40000 192.0.2.3:80", `{"proto":"tcp","src":"172.30.1.2:40000","dst":"192.0.2.3:80",` +
+		{bpf.VethwayMapFlows4, "tcp 172.30.1.2:40000 192.0.2.3:80", `{"proto":"tcp","src":"172.30.1.2:40000","dst":"192.0.2.3:80",` +
 			`"new_src":"192.0.2.2:20000","new_dst":"192.0.2.3:80","kind":"masquerade","action":"to-uplink","flags":["nat-source"],` +
-			`"tcp_flags":["syn","ack"],"network":1,"iif":11,"oif":2,"next_hop":"192.0.2.3","dmac":"00:00:00:00:00:00",` +
-			`"smac":"00:00:00:00:00:00","mtu":1500,"slot":5,"generation":1,"route_generation":3,"idle_seconds":7,"packets":4,"bytes":400}`},
+			`"tcp_flags":["syn","ack"],"iif":11,"oif":null,"way":"17.3","slot":5,"generation":1,"idle_seconds":7,"packets":4,"bytes":400}`},
+		{bpf.VethwayMapFlows6, "udp [2001:db8::3]:40000 [2001:db8::2]:8080", `{"proto":"udp","src":"[2001:db8::3]:40000",` +
+			`"dst":"[2001:db8::2]:8080","new_src":"[2001:db8::3]:40000","new_dst":"[fd00:1::2]:80","kind":"published","action":"to-peer",` +
+			`"flags":[],"tcp_flags":[],"iif":0,"oif":12,"way":null,"slot":6,"generation":1,"idle_seconds":2,"packets":4294967301,"bytes":1099511627776}`},
 		{bpf.VethwayMapBindings, "udp 172.30.1.2:5000 192.0.2.2", `{"proto":"udp","from":"inside","internal":"172.30.1.2:5000",` +
 			`"external":"192.0.2.2:20001","network":1,"slot":5,"generation":1,"idle_seconds":1,"rests":false}`},
 		{bpf.VethwayMapPublished, "[::]:8080/tcp", `{"host_ip":"::","host_port":8080,"proto":"tcp","target":"[fd00:1::2]:80","slot":6,"generation":1}`},
@@ -147,12 +153,12 @@ func TestList(t *testing.T) {
 	for _, i := range list {
 		entries[i.Name] = i.Entries
 		empty := i.Type == "LPMTrie" && i.Entries == 0 // takes none
-		if i.Memory == 0 && !empty || i.MaxEntries == 0 && i.Type != "SkStorage" || i.Type == "" || i.ID == 0 || i.Schema != 1 {
+		if i.Memory == 0 && !empty || i.MaxEntries == 0 && i.Type != "SkStorage" || i.Type == "" || i.ID == 0 || !strings.HasSuffix(i.Path, fmt.Sprintf("/%s_v%d", i.Name, i.Schema)) {
 			t.Errorf("%+v", i)
 		}
 	}
 	for name, want := range map[string]int{
-		bpf.VethwayMapFlows: 1, bpf.VethwayMapBindings: 1, bpf.VethwayMapPublished: 1, bpf.VethwayMapPortUse: 2,
+		bpf.VethwayMapFlows4: 1, bpf.VethwayMapFlows6: 1, bpf.VethwayMapWays: 0, bpf.VethwayMapBindings: 1, bpf.VethwayMapPublished: 1, bpf.VethwayMapPortUse: 2,
 		bpf.VethwayMapGenerations: 2, bpf.VethwayMapCounters: 0, bpf.VethwayMapSockets: -1, maps.IncarnationsName: 1,
 	} {
 		if got, ok := entries[name]; !ok || got != want {
@@ -170,7 +176,15 @@ func TestDecoderErrors(t *testing.T) {
 		{"nonsense", "1", maps.ErrNoMap},
 		{bpf.VethwayMapPublished, "x", maps.ErrBadKey},
 		{bpf.VethwayMapPublished, "99/tcp", maps.ErrNoEntry},
-		{bpf.VethwayMapFlows, "tcp 1.2.3.4:5", maps.ErrBadKey},
+		{bpf.VethwayMapFlows4, "tcp 1.2.3.4:5", maps.ErrBadKey},
+		{bpf.VethwayMapFlows4, "tcp 1.2.3.4:5 6.7.8.9:10", maps.ErrNoEntry},
+		{bpf.VethwayMapFlows4, "tcp [::1]:5 [::2]:10", maps.ErrBadKey},
+		{bpf.VethwayMapFlows6, "tcp 1.2.3.4:5 6.7.8.9:10", maps.ErrBadKey},
+		{bpf.VethwayMapFlows6, "tcp [::1]:5 6.7.8.9:10", maps.ErrBadKey},
+		{bpf.VethwayMapWays, "7", maps.ErrNoEntry},
+		{bpf.VethwayMapWays, "4096", maps.ErrNoEntry},
+		{bpf.VethwayMapWays, "192.0.2.3", maps.ErrBadKey},
+		{"flows", "tcp 1.2.3.4:5 6.7.8.9:10", maps.ErrNoMap},
 		{bpf.VethwayMapVeths, "-1", maps.ErrBadKey},
 		{bpf.VethwayMapGenerations, "999999999", maps.ErrNoEntry},
 		{bpf.VethwayMapTries, "9", maps.ErrNoEntry},
@@ -191,7 +205,7 @@ func TestDecoderErrors(t *testing.T) {
 	if _, err := nothing.List(); !errors.Is(err, maps.ErrNoMap) {
 		t.Errorf("nothing is pinned: %v", err)
 	}
-	if err := nothing.Dump(bpf.VethwayMapFlows, nil); !errors.Is(err, maps.ErrNoMap) {
+	if err := nothing.Dump(bpf.VethwayMapFlows4, nil); !errors.Is(err, maps.ErrNoMap) {
 		t.Errorf("nothing is pinned: %v", err)
 	}
 	if _, err := maps.NewDecoder(maps.DecoderConfig{}); err == nil {
@@ -201,8 +215,11 @@ func TestDecoderErrors(t *testing.T) {
 
 func TestPinNames(t *testing.T) {
 	p := maps.Paths{Root: "/p"}
-	if got := p.Map("flows"); got != "/p/maps/flows_v1" {
+	if got := p.Map("flows4"); got != "/p/maps/flows4_v1" {
 		t.Errorf("map: %s", got)
+	}
+	if got := p.Map("shortcuts"); got != "/p/maps/shortcuts_v2" {
+		t.Errorf("map of another layout: %s", got)
 	}
 	if got := p.Link("vw_from_uplink", 3); got != "/p/links/vw_from_uplink-3" {
 		t.Errorf("link: %s", got)
@@ -213,7 +230,14 @@ func TestPinNames(t *testing.T) {
 	if name, schema, err := maps.ParsePin("port_use_v12"); err != nil || name != "port_use" || schema != 12 {
 		t.Errorf("port_use_v12: %s, %d, %v", name, schema, err)
 	}
-	for _, bad := range []string{"", "flows", "flows_v", "flows_vx", "flows_v0", "theirs_v1", "_v1"} {
+	for pin, outdated := range map[string]bool{
+		"flows_v1": true, "shortcuts_v1": true, "quotas_v1": true, "port_flows_v1": true, "flows4_v1": false, "shortcuts_v2": false, "shortcuts_v3": false,
+	} {
+		if name, number, err := maps.ParsePin(pin); err != nil || maps.Outdated(name, number) != outdated {
+			t.Errorf("%s: %v; of older programs alone: %v", pin, err, !outdated)
+		}
+	}
+	for _, bad := range []string{"", "flows", "flows_v", "flows_vx", "flows_v0", "flows_v2", "flows5_v1", "theirs_v1", "_v1"} {
 		if _, _, err := maps.ParsePin(bad); err == nil {
 			t.Errorf("%q passed for a map of ours", bad)
 		}

@@ -29,9 +29,13 @@ type decoder struct {
 // descriptors lists every map that may be pinned.
 func descriptors() []descriptor {
 	return []descriptor{
-		{bpf.VethwayMapFlows, true, func(m *ebpf.Map, n Names, now uint32) decoder {
-			return tableDecoder(m, bpf.VethwayMapFlows, flowsWire(), n.flowRow(now), parseFlowKey)
+		{bpf.VethwayMapFlows4, true, func(m *ebpf.Map, n Names, now uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapFlows4, flows4Wire(), n.flowRow(now), parseFlow4Key)
 		}},
+		{bpf.VethwayMapFlows6, true, func(m *ebpf.Map, n Names, now uint32) decoder {
+			return tableDecoder(m, bpf.VethwayMapFlows6, flows6Wire(), n.flowRow(now), parseFlow6Key)
+		}},
+		{bpf.VethwayMapWays, true, func(m *ebpf.Map, _ Names, now uint32) decoder { return waysDecoder(m, now) }},
 		{bpf.VethwayMapBindings, true, func(m *ebpf.Map, _ Names, now uint32) decoder {
 			return tableDecoder(m, bpf.VethwayMapBindings, bindingsWire(), bindingRow(now), parseBindingKey)
 		}},

@@ -15,7 +15,9 @@
 // A Row keeps its fields in order, marshals to a JSON object, and gives its column heads by Names and its cells by
 // Text. Keys are written as people write them:
 //
-//	flows         tcp 172.30.1.2:40000 192.0.2.3:80
+//	flows4        tcp 172.30.1.2:40000 192.0.2.3:80
+//	flows6        tcp [fd00:1::2]:40000 [2001:db8::3]:80
+//	ways          17                              (the part of a flow's way in front of the dot)
 //	bindings      udp 172.30.1.2:40000 192.0.2.2   udp 192.0.2.2:40000
 //	published     8080/tcp   192.0.2.2:8080/udp   [::]:8080/tcp
 //	endpoints     172.30.1.2

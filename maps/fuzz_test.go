@@ -60,15 +60,15 @@ func FuzzDecode(f *testing.F) {
 	for i := range pattern {
 		pattern[i] = byte(i)
 	}
-	for which := range byte(10) {
+	for which := range byte(12) {
 		f.Add(which, make([]byte, 512))
 		f.Add(which, pattern)
 	}
 	f.Fuzz(func(t *testing.T, which byte, b []byte) {
 		var n Names
-		switch which % 10 {
+		switch which % 12 {
 		case 0:
-			decodeAny[bpf.VethwayFlowKey, bpf.VethwayFlowValue](t, flowsWire(), b, n.flowRow(7))
+			decodeAny[bpf.VethwayFlowKey, bpf.VethwayFlow6Value](t, flows6Wire(), b, n.flowRow(7))
 		case 1:
 			decodeAny[bpf.VethwayBindingKey, bpf.VethwayBindingValue](t, bindingsWire(), b, bindingRow(7))
 		case 2:
@@ -87,6 +87,10 @@ func FuzzDecode(f *testing.F) {
 			decodeAny[uint32, bpf.VethwayVethValue](t, vethsWire(), b, vethRow)
 		case 9:
 			decodeAny[uint32, bpf.VethwayQuotaValue](t, quotasWire(), b, quotaRow)
+		case 10:
+			decodeAny[bpf.VethwayFlow4Key, bpf.VethwayFlow4Value](t, flows4Wire(), b, n.flowRow(7))
+		case 11:
+			decodeAny[uint32, bpf.VethwayWayValue](t, waysWire(), b, wayRow(7))
 		}
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/vethway/vethway/bpf"
 )
 
 // Paths names every file of one instance in the BPF file system. Nothing else in the module spells such a name.
@@ -66,11 +68,34 @@ func ParsePin(base string) (name string, schema int, err error) {
 		return "", 0, fmt.Errorf("%q is not the name of a map of ours", base)
 	}
 	schema, err = strconv.Atoi(base[at+2:])
-	if err != nil || schema <= 0 || describe(base[:at]) == nil {
+	name = base[:at]
+	if err != nil || schema <= 0 || describe(name) == nil && schema > retired(name) {
 		return "", 0, fmt.Errorf("%q is not the name of a map of ours", base)
 	}
-	return base[:at], schema, nil
+	return name, schema, nil
 }
 
 // schema is the number of a map's layout. It goes up when a pinned map of the old layout cannot be used any more.
-func schema(string) int { return 1 }
+func schema(name string) int {
+	switch name {
+	case bpf.VethwayMapShortcuts: // the old ones lack the bridge's MAC address and the MTU
+		return 2
+	case bpf.VethwayMapQuotas, bpf.VethwayMapPortFlows: // the old ones count entries of the table of flows that is retired
+		return 2
+	}
+	return 1
+}
+
+// retired is the last schema of a map that only daemons before this one had; 0: there never was one of that name.
+func retired(name string) int {
+	if name == "flows" { // both families in one table
+		return 1
+	}
+	return 0
+}
+
+// Outdated reports whether a pin, taken apart, is of a map that only programs before these work on. One of a newer layout is not: who
+// goes back to an older vethway and forth again finds it.
+func Outdated(name string, number int) bool {
+	return number <= retired(name) || describe(name) != nil && number < schema(name)
+}

@@ -15,6 +15,7 @@ import (
 // Set is a handle on each map of an instance.
 type Set struct {
 	Flows        *Flows
+	Ways         *Ways
 	Bindings     *Bindings
 	Published    *Published
 	Endpoints    *Endpoints
@@ -52,7 +53,8 @@ func NewSet(all map[string]*ebpf.Map, names Names) (*Set, error) {
 		}
 	}
 	return &Set{
-		Flows:        table(all, bpf.VethwayMapFlows, flowsWire()),
+		Flows:        flows(all),
+		Ways:         &Ways{table(all, bpf.VethwayMapWays, waysWire())},
 		Bindings:     table(all, bpf.VethwayMapBindings, bindingsWire()),
 		Published:    table(all, bpf.VethwayMapPublished, publishedWire()),
 		Endpoints:    table(all, bpf.VethwayMapEndpoints, endpointsWire()),

@@ -23,7 +23,8 @@ type Shortcut struct {
 	Bridge           uint32 // ifindex of the container's bridge
 	Slot, Generation uint32
 	Network          uint16 // of the container, or whose gateway the host's address is; 0: no gateway
-	MAC              MAC
+	MAC, BridgeMAC   MAC
+	MTU              uint16
 	Flags            NetworkFlags
 }
 
@@ -90,7 +91,7 @@ func shortcutsWire() wire[uint32, Shortcut] {
 		value: func(v Shortcut) bpf.VethwayShortcutValue {
 			w := bpf.VethwayShortcutValue{
 				Addr: toAddr(v.Addr), Ifindex: v.Index, Slot: v.Slot, Generation: v.Generation, Network: v.Network, Mac: v.MAC,
-				Flags: uint32(v.Flags), Bridge: v.Bridge,
+				Flags: uint32(v.Flags), Bridge: v.Bridge, BridgeMac: v.BridgeMAC, Mtu: v.MTU,
 			}
 			switch {
 			case v.Index != 0:
@@ -105,7 +106,7 @@ func shortcutsWire() wire[uint32, Shortcut] {
 		unvalue: func(w bpf.VethwayShortcutValue) Shortcut {
 			return Shortcut{
 				Addr: fromOptional(w.Addr), Index: w.Ifindex, Slot: w.Slot, Generation: w.Generation, Network: w.Network, MAC: w.Mac,
-				Flags: NetworkFlags(w.Flags), Bridge: w.Bridge,
+				Flags: NetworkFlags(w.Flags), Bridge: w.Bridge, BridgeMAC: w.BridgeMac, MTU: w.Mtu,
 			}
 		},
 	}
@@ -138,6 +139,8 @@ func shortcutRow(v Shortcut) Row {
 		{"ifindex", v.Index},
 		{"network", v.Network},
 		{"mac", v.MAC},
+		{"bridge_mac", v.BridgeMAC},
+		{"mtu", v.MTU},
 		{"slot", v.Slot},
 		{"generation", v.Generation},
 		{"flags", v.Flags.Names()},

@@ -62,6 +62,25 @@ func fromAddrPort(a bpf.VethwayAddr, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(fromAddr(a), fromPort(port))
 }
 
+// toAddr4 writes an address of IPv4 in network byte order, as a field of the host's, and no address as zeros.
+func toAddr4(a netip.Addr) uint32 {
+	if a = a.Unmap(); !a.Is4() {
+		return 0
+	}
+	b := a.As4()
+	return binary.NativeEndian.Uint32(b[:])
+}
+
+func fromAddr4(a uint32) netip.Addr {
+	var b [4]byte
+	binary.NativeEndian.PutUint32(b[:], a)
+	return netip.AddrFrom4(b)
+}
+
+func fromAddrPort4(a uint32, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(fromAddr4(a), fromPort(port))
+}
+
 func toPrefix(p netip.Prefix) bpf.VethwayAddressKey {
 	bits := p.Bits()
 	if p.Addr().Is4() {

@@ -69,16 +69,29 @@ func TestAddressesSurviveTheWire(t *testing.T) {
 func TestEntriesSurviveTheWire(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		u32, u16 := rapid.Uint32(), rapid.Uint16()
+		// FLOW_CARRY bits of an entry's 64 bits of bytes are those of its packets.
 		flow := Flow{
-			Src: drawAddrPort(t), Dst: drawAddrPort(t), AddrDiff: u32.Draw(t, "diff"), PortDiff: u32.Draw(t, "diff"),
-			Iif: u32.Draw(t, "iif"), Oif: u32.Draw(t, "oif"), Slot: u32.Draw(t, "slot"), Generation: u32.Draw(t, "generation"),
-			RouteGeneration: u32.Draw(t, "generation"), NextHop: drawOptional(t), DMAC: drawMAC(t), SMAC: drawMAC(t),
-			MTU: u16.Draw(t, "mtu"), Network: u16.Draw(t, "network"), Kind: FlowKind(rapid.Uint8().Draw(t, "kind")),
-			Action: rapid.Uint8().Draw(t, "action"), Flags: FlowFlags(rapid.Uint8().Draw(t, "flags")),
-			TCPFlags: rapid.Uint8().Draw(t, "flags"), Seen: u32.Draw(t, "seen"),
-			Packets: rapid.Uint64().Draw(t, "packets"), Bytes: rapid.Uint64().Draw(t, "bytes"),
+			Iif: u32.Draw(t, "iif"), Slot: u32.Draw(t, "slot"), Generation: u32.Draw(t, "generation"), Way: u32.Draw(t, "way"),
+			Kind: FlowKind(rapid.Uint8().Draw(t, "kind")), Action: rapid.Uint8().Draw(t, "action"),
+			Flags: FlowFlags(rapid.Uint8().Draw(t, "flags")), TCPFlags: rapid.Uint8().Draw(t, "flags"), Seen: u32.Draw(t, "seen"),
+			Packets: rapid.Uint64Max(1<<40-1).Draw(t, "packets"), Bytes: rapid.Uint64Max(1<<56-1).Draw(t, "bytes"),
 		}
-		roundTrip(t, flowsWire(), FlowKey{Src: drawAddrPort(t), Dst: drawAddrPort(t), Proto: rapid.Uint8().Draw(t, "proto")}, flow)
+		four := func() netip.AddrPort {
+			return netip.AddrPortFrom(netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "addr4"))), u16.Draw(t, "port"))
+		}
+		flow.Src, flow.Dst = four(), four()
+		roundTrip(t, flows4Wire(), FlowKey{Src: four(), Dst: four(), Proto: rapid.Uint8().Draw(t, "proto")}, flow)
+		flow.Src, flow.Dst, flow.AddrDiff = drawAddrPort(t), drawAddrPort(t), u32.Draw(t, "diff")
+		roundTrip(t, flows6Wire(), FlowKey{Src: drawAddrPort(t), Dst: drawAddrPort(t), Proto: rapid.Uint8().Draw(t, "proto")}, flow)
+		roundTrip(t, waysWire(), u32.Draw(t, "index"), Way{
+			Generation: u32.Draw(t, "generation"), Routes: u32.Draw(t, "routes"), Oif: u32.Draw(t, "oif"), MTU: u32.Draw(t, "mtu"),
+			NextHop: drawOptional(t), DMAC: drawMAC(t), SMAC: drawMAC(t), Seen: u32.Draw(t, "seen"),
+		})
+		// What a shortcut is of, its fields tell: kind is written by them.
+		roundTrip(t, shortcutsWire(), u32.Draw(t, "index"), Shortcut{
+			Addr: drawOptional(t), Index: u32.Draw(t, "index"), Slot: u32.Draw(t, "slot"), Generation: u32.Draw(t, "generation"),
+			Network: u16.Draw(t, "network"), MAC: drawMAC(t), BridgeMAC: drawMAC(t), MTU: u16.Draw(t, "mtu"), Flags: NetworkFlags(u32.Draw(t, "flags")),
+		})
 		roundTrip(t, publishedWire(), PublishedKey{Addr: drawAddrPort(t), Proto: rapid.Uint8().Draw(t, "proto")},
 			PublishedPort{Target: drawAddrPort(t), Slot: u32.Draw(t, "slot"), Generation: u32.Draw(t, "generation")})
 		roundTrip(t, endpointsWire(), drawAddr(t), Endpoint{
@@ -157,6 +170,11 @@ func TestWireFormat(t *testing.T) {
 	if string(got) != string(want) {
 		t.Errorf("flow key:\n%x\n%x", got, want)
 	}
+	k4 := toFlow4Key(FlowKey{Src: netip.MustParseAddrPort("10.1.2.3:258"), Dst: netip.MustParseAddrPort("192.0.2.1:80"), Proto: 6})
+	got = unsafe.Slice((*byte)(unsafe.Pointer(&k4)), unsafe.Sizeof(k4))
+	if want := []byte{10, 1, 2, 3, 192, 0, 2, 1, 1, 2, 0, 80, 6, 0, 0, 0}; string(got) != string(want) {
+		t.Errorf("flow key of IPv4:\n%x\n%x", got, want)
+	}
 	if p := toPrefix(netip.MustParsePrefix("10.1.0.0/16")); p.Prefixlen != 112 || p.Addr != [16]byte{10: 0xff, 11: 0xff, 12: 10, 13: 1} {
 		t.Errorf("prefix: %+v", p)
 	}
@@ -172,7 +190,10 @@ func TestSizesAgreeWithTheObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, size := range map[string][2]uintptr{
-		bpf.VethwayMapFlows:     {unsafe.Sizeof(bpf.VethwayFlowKey{}), unsafe.Sizeof(bpf.VethwayFlowValue{})},
+		bpf.VethwayMapFlows4:    {unsafe.Sizeof(bpf.VethwayFlow4Key{}), unsafe.Sizeof(bpf.VethwayFlow4Value{})},
+		bpf.VethwayMapFlows6:    {unsafe.Sizeof(bpf.VethwayFlowKey{}), unsafe.Sizeof(bpf.VethwayFlow6Value{})},
+		bpf.VethwayMapWays:      {4, unsafe.Sizeof(bpf.VethwayWayValue{})},
+		bpf.VethwayMapShortcuts: {4, unsafe.Sizeof(bpf.VethwayShortcutValue{})},
 		bpf.VethwayMapBindings:  {unsafe.Sizeof(bpf.VethwayBindingKey{}), unsafe.Sizeof(bpf.VethwayBindingValue{})},
 		bpf.VethwayMapPublished: {unsafe.Sizeof(bpf.VethwayPublishedKey{}), unsafe.Sizeof(bpf.VethwayPublishedValue{})},
 		bpf.VethwayMapEndpoints: {unsafe.Sizeof(bpf.VethwayAddr{}), unsafe.Sizeof(bpf.VethwayEndpointValue{})},
@@ -221,6 +242,7 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		"NETWORK_ANY_REMOTE": int(NetworkAnyRemote), "FLOW_PORTS": int(FlowPorts), "FLOW_OPENS": int(FlowOpens), "FLOW_RETIRED": int(FlowRetired),
 		"SETTING_ANY_REMOTE": int(SettingAnyRemote), "SETTING_BIND_TCP": int(SettingBindTCP), "SETTING_PORTS_REST": int(SettingPortsRest), "TRIES_FAILED": TriesFailed,
 		"GUARD_DENIED": int(GuardDenied), "GUARD_CLOSED": int(GuardClosed),
+		"FLOW_CARRY": flowCarry, "WAYS": wayPlaces, "WAY_GENERATION_BITS": wayGenerationBits,
 		"SPLICE_REFUSED": int(SpliceRefused), "SPLICE_REDIRECT": int(SpliceRedirect), "SPLICE_FILLED": int(SpliceFilled),
 		"SHORTCUT_BITS": shortcutBits, "SHORTCUT_HOST": shortcutHost, "SHORTCUT_ENDPOINT": shortcutEndpoint,
 		"SHORTCUT_GATEWAY": shortcutGateway,
@@ -232,7 +254,7 @@ func TestConstantsAgreeWithTheHeader(t *testing.T) {
 		}
 	}
 	for name := range defined {
-		if _, ok := known[name]; !ok && regexp.MustCompile(`^(NETWORK|FLOW|PORT|SETTING|GUARD|SPLICE|SHORTCUT|TRIES)_`).MatchString(name) {
+		if _, ok := known[name]; !ok && regexp.MustCompile(`^(NETWORK|FLOW|PORT|SETTING|GUARD|SPLICE|SHORTCUT|TRIES|WAYS?)(_|$)`).MatchString(name) {
 			t.Errorf("%s is in the header, and nobody here knows it", name)
 		}
 	}
@@ -277,6 +299,12 @@ func FuzzParseKeys(f *testing.F) {
 		// None may panic; what they accept, the codecs take.
 		if k, err := parseFlowKey(s); err == nil {
 			toFlowKey(k)
+		}
+		if k, err := parseFlow4Key(s); err == nil {
+			toFlow4Key(k)
+		}
+		if k, err := parseFlow6Key(s); err == nil && k.Src.Addr().Is4() {
+			panic("an IPv4 address in a key of IPv6")
 		}
 		if k, err := parseBindingKey(s); err == nil {
 			toBindingKey(k)

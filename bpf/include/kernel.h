@@ -36,6 +36,7 @@ typedef _Bool bool;
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define barrier_var(var) asm volatile("" : "+r"(var))
+#define barrier() asm volatile("" ::: "memory")
 #define __ksym __attribute__((section(".ksyms")))
 #define __weak __attribute__((weak))
 #define offsetof(type, member) __builtin_offsetof(type, member)

@@ -84,6 +84,18 @@ static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 	*(__u16 *)(to + 4) = *(__u16 *)(from + 4);
 }
 
+/* A MAC address as a number, which is one thing to carry: the lowest 48 bits, as they stand in a header. */
+static __always_inline __u64 mac_load(const __u8 *from)
+{
+	return *(__u32 *)from | (__u64) * (__u16 *)(from + 4) << 32;
+}
+
+static __always_inline void mac_store(__u8 *to, __u64 mac)
+{
+	*(__u32 *)to = (__u32)mac;
+	*(__u16 *)(to + 4) = (__u16)(mac >> 32);
+}
+
 /* What the host knows of an address: its own, or in a container network; NULL: neither. */
 static __always_inline struct address_value *address_find(const struct addr *a)
 {
@@ -91,4 +103,32 @@ static __always_inline struct address_value *address_find(const struct addr *a)
 
 	__builtin_memcpy(key.addr, a->b, sizeof(key.addr));
 	return bpf_map_lookup_elem(&addresses, &key);
+}
+
+/*
+ * What most packets need to know of an address is found by one array access that the JIT inlines instead of by hashes and longest prefixes.
+ * An address that has no shortcut, because another one has its place, goes the long way: nothing but time depends on this.
+ */
+static __always_inline __u32 shortcut_index(const struct addr *a)
+{
+	const __be32 *w = addr_words(a);
+
+	/* Fibonacci hashing: neighbouring addresses are far apart, and no two of a /24 meet. A subnet's number and a host's are in the same
+	 * place of two words of IPv6: alike, they must not cancel each other out. */
+	return ((w[0] ^ w[1]) * 2246822519U ^ w[2] ^ w[3]) * 2654435769U >> (32 - SHORTCUT_BITS);
+}
+
+/* Where the address has its shortcut, if it has one. */
+static __always_inline const struct shortcut_value *shortcut_place(const struct addr *a)
+{
+	__u32 index = shortcut_index(a);
+
+	return bpf_map_lookup_elem(&shortcuts, &index);
+}
+
+static __always_inline const struct shortcut_value *shortcut_find(const struct addr *a)
+{
+	const struct shortcut_value *found = shortcut_place(a);
+
+	return found && addr_equal(&found->addr, a) ? found : NULL;
 }

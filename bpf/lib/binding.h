@@ -42,9 +42,10 @@ static __always_inline bool binding_end_any(const struct binding_key *key, struc
 }
 
 /* Both keys of the binding that a draft needs for its external port. */
-static __always_inline void binding_keys(const struct flow_draft *draft, __be16 port, struct binding_key *inside,
-					 struct binding_key *outside)
+static __always_inline void binding_keys(struct flow_draft *draft, __be16 port)
 {
+	struct binding_key *inside = &draft->inside, *outside = &draft->outside;
+
 	__builtin_memset(inside, 0, sizeof(*inside));
 	__builtin_memset(outside, 0, sizeof(*outside));
 	inside->addr = draft->key.src;
@@ -69,30 +70,30 @@ static __always_inline void binding_wake(struct binding_value *binding, struct b
 /* If the internal endpoint has an external port already, that is the draft's only candidate. */
 static __always_inline void binding_use(struct flow_draft *draft)
 {
-	struct binding_key inside, outside;
+	struct binding_key *inside = &draft->inside, *outside = &draft->outside;
 	struct binding_value *binding;
 	__be16 port;
 
-	binding_keys(draft, 0, &inside, &outside);
-	binding = bpf_map_lookup_elem(&bindings, &inside);
+	binding_keys(draft, 0);
+	binding = bpf_map_lookup_elem(&bindings, inside);
 	if (!binding)
 		return;
-	if (binding_end_if_stale(&inside, binding)) {
+	if (binding_end_if_stale(inside, binding)) {
 		/* Who has the address of a container that is gone may have its port. */
-		outside.port = draft->wanted = binding->port;
-		bpf_map_delete_elem(&bindings, &inside);
-		binding = bpf_map_lookup_elem(&bindings, &outside);
-		if (binding && binding_end_if_stale(&outside, binding))
-			bpf_map_delete_elem(&bindings, &outside);
+		outside->port = draft->wanted = binding->port;
+		bpf_map_delete_elem(&bindings, inside);
+		binding = bpf_map_lookup_elem(&bindings, outside);
+		if (binding && binding_end_if_stale(outside, binding))
+			bpf_map_delete_elem(&bindings, outside);
 		return;
 	}
 	port = binding->port;
 	/* It may have been deleted, and its memory be another one's by now. */
-	if (!binding_is_live(binding) || bpf_map_lookup_elem(&bindings, &inside) != binding)
+	if (!binding_is_live(binding) || bpf_map_lookup_elem(&bindings, inside) != binding)
 		return;
 	binding->seen = clock_seconds();
 	if (binding->rests)
-		binding_wake(binding, &outside);
+		binding_wake(binding, outside);
 	draft->wanted = port;
 	draft->bound = 1;
 }
@@ -109,44 +110,43 @@ static __always_inline bool binding_makes_way(const struct binding_key *outside,
  */
 static __always_inline int binding_reserve(struct flow_draft *draft, __be16 *port)
 {
-	struct binding_value value = {
-		.addr = draft->key.src,
-		.port = draft->key.sport,
-		.network = draft->bind_network,
-		.slot = draft->bind_slot,
-		.generation = draft->bind_generation,
-		.seen = clock_seconds(),
-	};
-	struct binding_key inside, outside;
-	struct binding_value *other;
+	struct binding_key *inside = &draft->inside, *outside = &draft->outside;
+	struct binding_value *value = &draft->binding, *other;
 	int ret;
 
-	binding_keys(draft, *port, &inside, &outside);
-	ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
+	binding_keys(draft, *port);
+	__builtin_memset(value, 0, sizeof(*value));
+	value->addr = draft->key.src;
+	value->port = draft->key.sport;
+	value->network = draft->bind_network;
+	value->slot = draft->bind_slot;
+	value->generation = draft->bind_generation;
+	value->seen = clock_seconds();
+	ret = bpf_map_update_elem(&bindings, outside, value, BPF_NOEXIST);
 	if (ret == -EEXIST) {
-		other = bpf_map_lookup_elem(&bindings, &outside);
-		if (!other || !binding_makes_way(&outside, other))
+		other = bpf_map_lookup_elem(&bindings, outside);
+		if (!other || !binding_makes_way(outside, other))
 			return -EEXIST;
-		bpf_map_delete_elem(&bindings, &outside);
-		ret = bpf_map_update_elem(&bindings, &outside, &value, BPF_NOEXIST);
+		bpf_map_delete_elem(&bindings, outside);
+		ret = bpf_map_update_elem(&bindings, outside, value, BPF_NOEXIST);
 	}
 	if (ret)
 		return ret;
-	value.addr = draft->flow.n_src;
-	value.port = *port;
-	ret = bpf_map_update_elem(&bindings, &inside, &value, BPF_NOEXIST);
+	value->addr = draft->flow.n_src;
+	value->port = *port;
+	ret = bpf_map_update_elem(&bindings, inside, value, BPF_NOEXIST);
 	if (!ret)
 		return 0;
-	other = bpf_map_lookup_elem(&bindings, &outside);
-	if (other && binding_end(&outside, other, life_of(value.slot, value.generation)))
-		bpf_map_delete_elem(&bindings, &outside);
+	other = bpf_map_lookup_elem(&bindings, outside);
+	if (other && binding_end(outside, other, life_of(value->slot, value->generation)))
+		bpf_map_delete_elem(&bindings, outside);
 	if (ret != -EEXIST)
 		return ret;
-	other = bpf_map_lookup_elem(&bindings, &inside);
+	other = bpf_map_lookup_elem(&bindings, inside);
 	if (!other || !binding_is_live(other))
 		return -EEXIST;
 	*port = other->port;
-	return bpf_map_lookup_elem(&bindings, &inside) == other ? 0 : -EEXIST;
+	return bpf_map_lookup_elem(&bindings, inside) == other ? 0 : -EEXIST;
 }
 
 /* Whose the external endpoint is that a packet is addressed to; NULL: nobody's. */

@@ -14,6 +14,8 @@ enum call {
 	CALL_NO_FLOW,	   /* from vw_icmp_error, for what a container sends about no flow of ours */
 	CALL_ANSWER,	   /* from whoever cannot send a packet on */
 	CALL_CUT,	   /* from whoever has a packet for a container that has to be cut up */
+	CALL_REROUTE,	   /* from vw_from_container, where a flow's next hop may have changed */
+	CALL_ALL,	   /* from vw_from_spliced: what all containers send */
 	CALLS,
 };
 
@@ -25,6 +27,8 @@ int vw_fragment(struct __sk_buff *ctx);
 int vw_no_flow(struct __sk_buff *ctx);
 int vw_answer(struct __sk_buff *ctx);
 int vw_cut(struct __sk_buff *ctx);
+int vw_reroute(struct __sk_buff *ctx);
+int vw_from_container(struct __sk_buff *ctx);
 
 /* Written: once, when loaded. Read: programs. Life: that of the program set, by which it is pinned. */
 struct {
@@ -42,6 +46,8 @@ struct {
 		[CALL_NO_FLOW] = vw_no_flow,
 		[CALL_ANSWER] = vw_answer,
 		[CALL_CUT] = vw_cut,
+		[CALL_REROUTE] = vw_reroute,
+		[CALL_ALL] = vw_from_container,
 	},
 };
 

@@ -7,12 +7,18 @@
 #include "hairpin.h"
 #include "refuse.h"
 
+/* To another program, with what this one was called with. */
+static __always_inline int tail_again(struct __sk_buff *ctx, enum call call)
+{
+	bpf_tail_call(ctx, &calls, call);
+	return -DROP_TAIL_CALL;
+}
+
 /* vw_fragment sends a datagram's first fragment on like any other packet, when it has noted its ports. */
 static __always_inline int tail_first(struct __sk_buff *ctx, enum call call)
 {
 	ctx->cb[2] = 1;
-	bpf_tail_call(ctx, &calls, call);
-	return -DROP_TAIL_CALL;
+	return tail_again(ctx, call);
 }
 
 static __always_inline void packet_accept_first(struct __sk_buff *ctx, struct packet *pkt)
@@ -124,13 +130,13 @@ static __always_inline int from_container(struct __sk_buff *ctx)
 		ret = to ? shortcut_to_neighbour(ctx, &pkt, to) : 0;
 		if (ret)
 			return ret;
-		flow = flow_find(&pkt.key);
+		flow = flow_find(&pkt.key, pkt.v6);
 		/* The entry's source address was checked when it was made; that it comes from that container now, the interface says. */
 		if (flow && flow->iif == ctx->ifindex) {
 			ret = flow_forward(ctx, &pkt, flow, true);
 			if (ret != FORWARD_REROUTE)
 				return ret;
-			return tail(ctx, CALL_NEW_FLOW, HOOK_FROM_CONTAINER, pkt.l3);
+			return tail(ctx, CALL_REROUTE, HOOK_FROM_CONTAINER, pkt.l3);
 		}
 	}
 	if (!parsed && pkt.flags & PACKET_ICMP_ERROR)
@@ -140,26 +146,25 @@ static __always_inline int from_container(struct __sk_buff *ctx)
 
 /* An established flow towards an uplink whose next hop may have changed. */
 static __always_inline int flow_reroute(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_key *key,
-					struct flow_value *flow, __u32 bridge)
+					struct flow_value *flow, __u32 bridge, struct flow_draft *draft)
 {
-	const struct addr *src = flow->flags & FLOW_REPLY ? &flow->n_src : &key->src;
-	__u32 generation = generation_of(SLOT_ROUTES);
-	struct route route;
+	struct addr n_src, n_dst;
 	int ret;
 
-	ret = route_find(ctx, pkt, src, &flow->n_dst, bridge, &route);
+	flow_n_src(flow, pkt->v6, &n_src);
+	flow_n_dst(flow, pkt->v6, &n_dst);
+	route_ask(pkt, flow->flags & FLOW_REPLY ? &n_src : &key->src, &n_dst, bridge, &draft->ask);
+	ret = route_find(ctx);
 	if (ret)
 		return ret;
 	/* The masquerade address is not the egress route's any more: the session ends, a new one takes the new address. */
-	if (flow->kind == FLOW_MASQUERADE && !(flow->flags & FLOW_FIXED_SRC) && !addr_equal(&route.source, &flow->n_src)) {
-		flow_end(key, flow);
+	if (flow->kind == FLOW_MASQUERADE && !(flow->flags & FLOW_FIXED_SRC) && !addr_equal(&draft->route.source, &n_src)) {
+		flow_end(key, flow, pkt->v6);
 		return -DROP_SOURCE_GONE;
 	}
-	flow->oif = route.oif;
-	flow->mtu = route.mtu;
-	flow->next_hop = route.next_hop;
-	flow->next_hop_seen = 0;
-	flow->route_generation = generation;
+	if (!draft->route.way)
+		return ROUTE_BUSY;
+	WRITE_ONCE(flow->way, draft->route.way);
 	return 0;
 }
 
@@ -168,43 +173,38 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 					struct flow_draft *draft)
 {
 	bool masquerade = veth->flags & (pkt->v6 ? NETWORK_MASQUERADE6 : NETWORK_MASQUERADE4);
-	struct endpoint_value *self;
-	struct network_value *network;
 	__u32 id = veth->network;
-	struct route route;
+	struct network_value *network;
 	int ret;
 
 	network = bpf_map_lookup_elem(&networks, &id);
-	self = bpf_map_lookup_elem(&endpoints, &pkt->key.src);
-	if (!network || !self)
+	if (!network)
 		return -DROP_UNKNOWN_ENDPOINT;
 	if (pkt->ttl <= 1 && !pkt->v6)
 		return ROUTE_STACK;
-	draft->flow.route_generation = generation_of(SLOT_ROUTES);
-	ret = route_find(ctx, pkt, &pkt->key.src, &pkt->key.dst, veth->bridge, &route);
+	route_ask(pkt, &pkt->key.src, &pkt->key.dst, veth->bridge, &draft->ask);
+	ret = route_find(ctx);
 	if (ret)
 		return ret;
 	/* As in forward_refuse, but what is refused begins nothing. */
-	if (pkt->v6 && (pkt->ttl <= 1 || packet_exceeds(ctx, pkt, route.mtu)))
-		return packet_answer(ctx, pkt, HOOK_FROM_CONTAINER, route.mtu);
+	if (pkt->v6 && (pkt->ttl <= 1 || packet_exceeds(ctx, pkt, draft->route.mtu)))
+		return packet_answer(ctx, pkt, HOOK_FROM_CONTAINER, draft->route.mtu);
 	draft->flow.n_src = pkt->key.src;
 	draft->flow.n_dst = pkt->key.dst;
 	draft->flow.n_dport = pkt->key.dport;
 	flow_draft_set_life(draft, veth->slot, veth->generation);
 	draft->flow.iif = ctx->ifindex;
-	draft->flow.network = draft->reply.network = veth->network;
 	draft->flow.action = FLOW_TO_UPLINK;
-	draft->flow.oif = route.oif;
-	draft->flow.mtu = route.mtu;
-	draft->flow.next_hop = route.next_hop;
+	draft->flow.way = draft->route.way;
 	draft->flow.kind = draft->reply.kind = masquerade ? FLOW_MASQUERADE : FLOW_ROUTED;
-	flow_set_peer(&draft->reply, self);
+	draft->reply.action = FLOW_TO_PEER;
+	draft->reply.way = ctx->ifindex;
 	draft->wanted = pkt->key.sport;
 	if (!masquerade)
 		return 0;
 	draft->flow.n_src = pkt->v6 ? network->snat6 : network->snat4;
 	if (addr_is_zero(&draft->flow.n_src))
-		draft->flow.n_src = route.source;
+		draft->flow.n_src = draft->route.source;
 	else
 		draft->flow.flags |= FLOW_FIXED_SRC;
 	if (addr_is_zero(&draft->flow.n_src) || (!pkt->v6 && !addr_words(&draft->flow.n_src)[3]))
@@ -265,7 +265,7 @@ static __always_inline int new_flow_classify(struct __sk_buff *ctx, struct packe
 {
 	struct address_value *to = address_find(&pkt->key.dst);
 
-	draft->flow.owner = draft->bind_slot = veth->slot;
+	draft->owner = draft->bind_slot = veth->slot;
 	draft->bind_generation = veth->generation;
 	draft->bind_network = veth->network;
 	if (to && to->kind == ADDRESS_LOCAL)
@@ -305,34 +305,58 @@ static __always_inline int new_flow(struct __sk_buff *ctx)
 	draft = flow_draft_get();
 	if (!veth || !draft)
 		return -DROP_UNKNOWN_ENDPOINT;
-	flow = bpf_map_lookup_elem(&flows, &pkt.key);
+	flow = flow_lookup(&pkt.key, pkt.v6);
 	if (flow && !flow_is_live(flow)) {
-		flow_delete_stale(&pkt.key, flow);
+		flow_delete_stale(&pkt.key, flow, pkt.v6);
 		flow = NULL;
 	}
 	/* A session stays with who carries it. */
 	if (flow && flow->flags & FLOW_BY_STACK)
 		return PASS;
-	if (flow && flow->iif == ctx->ifindex && flow->action == FLOW_TO_UPLINK) {
-		ret = flow_reroute(ctx, &pkt, &pkt.key, flow, veth->bridge);
-		if (ret)
-			return ret < 0 ? ret : PASS;
-	} else {
-		__builtin_memset(draft, 0, sizeof(*draft));
-		draft->key = pkt.key;
-		ret = new_flow_classify(ctx, &pkt, veth, draft);
-		if (ret)
-			return ret < 0 ? ret : PASS;
-		ret = flow_insert(draft);
-		if (ret < 0)
-			return refuse(ctx, &pkt, veth, ret);
-	}
-	flow = flow_find(&pkt.key);
+	/* Another CPU has been faster. */
+	if (flow && flow->iif == ctx->ifindex && flow->action == FLOW_TO_UPLINK)
+		return tail_again(ctx, CALL_REROUTE);
+	flow_draft_begin(draft, &pkt.key);
+	ret = new_flow_classify(ctx, &pkt, veth, draft);
+	if (ret)
+		return ret < 0 ? ret : PASS;
+	ret = flow_insert(pkt.v6);
+	if (ret < 0)
+		return refuse(ctx, &pkt, veth, ret);
+	flow = flow_find(&pkt.key, pkt.v6);
 	if (!flow || flow->iif != ctx->ifindex)
 		return -DROP_NO_FLOW;
 	ret = flow_forward(ctx, &pkt, flow, true);
-	/* The routes changed in this very moment: the sender repeats. */
-	return ret == FORWARD_REROUTE ? -DROP_NO_FLOW : ret;
+	return ret == FORWARD_REROUTE ? tail_again(ctx, CALL_REROUTE) : ret;
+}
+
+/* A packet of a flow whose next hop has to be looked up. Who is called again and again, while the routes change, is dropped in the end. */
+static __always_inline int reroute(struct __sk_buff *ctx)
+{
+	struct flow_draft *draft = flow_draft_get();
+	__u32 ifindex = ctx->ifindex;
+	struct veth_value *veth;
+	struct flow_value *flow;
+	struct packet pkt;
+	int ret;
+
+	ret = packet_parse(ctx, &pkt, ETH_HLEN);
+	if (ret)
+		return ret < 0 ? ret : PASS;
+	packet_accept_first(ctx, &pkt);
+	veth = bpf_map_lookup_elem(&veths, &ifindex);
+	if (!veth || !draft)
+		return -DROP_UNKNOWN_ENDPOINT;
+	flow = flow_find(&pkt.key, pkt.v6);
+	if (!flow || flow->iif != ifindex || flow->action != FLOW_TO_UPLINK)
+		return -DROP_NO_FLOW;
+	ret = flow_reroute(ctx, &pkt, &pkt.key, flow, veth->bridge, draft);
+	if (ret == ROUTE_BUSY)
+		return tail_again(ctx, CALL_REROUTE);
+	if (ret)
+		return ret < 0 ? ret : PASS;
+	ret = flow_forward(ctx, &pkt, flow, true);
+	return ret == FORWARD_REROUTE ? tail_again(ctx, CALL_REROUTE) : ret;
 }
 
 /* What the stack sends to a network: the host's own goes on; what it routes in must belong to a flow that the stack carries. */
@@ -351,6 +375,6 @@ static __always_inline int to_bridge(struct __sk_buff *ctx)
 	if (ret)
 		return ret < 0 ? ret : PASS;
 	flow_key_reverse(&key, &pkt.key);
-	flow = pkt.flags ? NULL : flow_find(&key);
+	flow = pkt.flags ? NULL : flow_find(&key, pkt.v6);
 	return flow && flow->flags & FLOW_BY_STACK ? PASS : -DROP_DIRECT;
 }

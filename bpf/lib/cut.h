@@ -12,8 +12,8 @@ static __always_inline int cut_by_stack(struct __sk_buff *ctx, const struct pack
 {
 	if (ctx->cb[0] == HOOK_FROM_CONTAINER)
 		return tail_answer(ctx, HOOK_FROM_CONTAINER, pkt->l3, DROP_TOO_BIG, ctx->cb[3]);
-	flow_touch(ctx, pkt, flow);
-	return packet_rewrite(ctx, pkt, flow, 0, false);
+	flow_touch(ctx, pkt, flow, clock_seconds());
+	return flow_rewrite(ctx, pkt, flow, 0);
 }
 
 /* cb[3]: the MTU, for an answer. cb[4]: the ports, as the flow has them. */
@@ -24,22 +24,26 @@ static __always_inline int cut(struct __sk_buff *ctx)
 	struct flow_value *flow;
 	struct packet pkt;
 	struct ethhdr *eth;
+	struct hop hop = {};
 	int ret;
 
 	if (packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0) || pkt.v6 || !setting)
 		return -DROP_MALFORMED;
 	pkt.key.sport = (__be16)(ports >> 16);
 	pkt.key.dport = (__be16)ports;
-	flow = flow_find(&pkt.key);
+	flow = flow_find(&pkt.key, false);
 	if (!flow || flow->action != FLOW_TO_PEER)
 		return -DROP_NO_FLOW;
 	if (!setting->cutter)
 		return cut_by_stack(ctx, &pkt, flow);
-	flow_touch(ctx, &pkt, flow);
+	flow_touch(ctx, &pkt, flow, clock_seconds());
 	/* The namespace forwards, which takes one of the TTL. */
-	ret = packet_rewrite(ctx, &pkt, flow, 0, pkt.l3);
-	if (!ret && !pkt.l3)
-		ret = packet_add_eth(ctx, &pkt, flow);
+	ret = flow_hop(flow, false, FLOW_TO_PEER, 0, &hop);
+	if (ret)
+		return ret;
+	ret = flow_rewrite(ctx, &pkt, flow, 0);
+	if (!ret)
+		ret = packet_set_eth(ctx, &pkt, &hop);
 	if (ret)
 		return ret;
 	eth = packet_at(ctx, 0, sizeof(*eth));

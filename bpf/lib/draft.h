@@ -2,12 +2,14 @@
 /* A session that is being made. */
 #pragma once
 
-#include "flow.h"
+#include "hop.h"
+#include "rewrite.h"
 
-/* Too large for the stack. */
+/* What is too large for the stack. Entries are drawn up with addresses of either family, and put into their table as that has them. */
 struct flow_draft {
 	struct flow_key key, reply_key;
-	struct flow_value flow, reply;
+	struct flow6_value flow, reply;
+	__u32 owner;			  /* slot of the endpoint whose quota the session counts against; 0: none */
 	__u32 first, size, start, stride; /* candidate ports: first + (start + i * stride) % size */
 	__u32 check_use;		  /* candidates must not be published or bound */
 	__be16 wanted;			  /* tried first; 0: none */
@@ -17,6 +19,13 @@ struct flow_draft {
 	__s32 result;
 	__u32 bind_slot, bind_generation; /* of the internal endpoint's container */
 	__u32 bind_network;
+	/* From here on it is filled in before it is read, and not cleared. */
+	struct flow4_value scratch;	    /* flow or reply, as flows4 has it */
+	struct binding_key inside, outside; /* of its binding */
+	struct binding_value binding;
+	struct bpf_fib_lookup ask, fib;
+	struct route route;
+	struct rewrite error; /* what becomes of an ICMP error */
 };
 
 /* Written and read: one program run. Softirqs are off, and programs do not nest on a CPU between here and the insert. */
@@ -32,6 +41,12 @@ static __always_inline struct flow_draft *flow_draft_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&drafts, &zero);
+}
+
+static __always_inline void flow_draft_begin(struct flow_draft *draft, const struct flow_key *key)
+{
+	__builtin_memset(draft, 0, offsetof(struct flow_draft, scratch));
+	draft->key = *key;
 }
 
 /* Both sides end when what they hang on does: see life_of(). */
@@ -56,29 +71,25 @@ static __always_inline void flow_draft_use_any(struct flow_draft *draft)
 	draft->size = 65536 - 1024;
 }
 
-static __always_inline void flow_set_ports(const struct flow_key *key, struct flow_value *flow)
+/* In IPv4 it takes fewer instructions to make the difference anew than bytes to keep it. */
+static __always_inline void flow_set_addrs(const struct flow_key *key, struct flow6_value *flow, bool v6)
 {
-	flow->port_diff = csum_fold(csum_diff16(key->sport, flow->n_sport) + csum_diff16(key->dport, flow->n_dport));
-	/* Two ports may change and the checksum not. */
+	if (v6 && !(addr_equal(&key->src, &flow->n_src) && addr_equal(&key->dst, &flow->n_dst)))
+		flow->addr_diff = csum_diff_addrs(key, &flow->n_src, &flow->n_dst);
+}
+
+static __always_inline void flow_set_ports(const struct flow_key *key, struct flow6_value *flow)
+{
 	if (key->sport != flow->n_sport || key->dport != flow->n_dport)
 		flow->flags |= FLOW_PORTS;
 	else
-		flow->port_diff = 0;
-}
-
-static __always_inline void flow_set_addrs(const struct flow_key *key, struct flow_value *flow)
-{
-	flow->addr_diff = 0;
-	if (!addr_equal(&key->src, &flow->n_src) || !addr_equal(&key->dst, &flow->n_dst))
-		flow->addr_diff = csum_diff_addrs(key, &flow->n_src, &flow->n_dst);
+		flow->flags &= ~FLOW_PORTS;
 }
 
 static __always_inline void flow_draft_set_port(struct flow_draft *draft, __be16 port)
 {
 	draft->flow.n_sport = port;
 	draft->reply_key.dport = port;
-	draft->flow.flags &= ~FLOW_PORTS;
-	draft->reply.flags &= ~FLOW_PORTS;
 	flow_set_ports(&draft->key, &draft->flow);
 	flow_set_ports(&draft->reply_key, &draft->reply);
 }

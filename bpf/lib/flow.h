@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The flow table: finding, judging and touching what is in it. */
+/* The flow tables: finding, judging and touching what is in them. */
 #pragma once
 
 #include "config.h"
@@ -61,28 +61,95 @@ static __always_inline life life_of(__u32 slot, __u32 generation)
 	return slot | (life)generation << 32;
 }
 
+/*
+ * The two tables. Which one it is, is a parameter wherever an address of an entry is asked for, since that is what they differ in.
+ * verifier: it has to know that v6 is false when an entry is one of flows4; not the other way round.
+ */
+static __always_inline void flow4_key_of(struct flow4_key *to, const struct flow_key *key)
+{
+	to->src = addr_words(&key->src)[3];
+	to->dst = addr_words(&key->dst)[3];
+	to->sport = key->sport;
+	to->dport = key->dport;
+	*(__u32 *)&to->proto = key->proto;
+}
+
+static __always_inline struct flow_value *flow_lookup(const struct flow_key *key, bool v6)
+{
+	struct flow4_key key4;
+
+	if (v6)
+		return bpf_map_lookup_elem(&flows6, key);
+	flow4_key_of(&key4, key);
+	return bpf_map_lookup_elem(&flows4, &key4);
+}
+
+/* scratch: the stack has no room for it. */
+static __always_inline int flow_add(const struct flow_key *key, const struct flow6_value *flow, bool v6,
+				    struct flow4_value *scratch)
+{
+	struct flow4_key key4;
+
+	if (v6)
+		return bpf_map_update_elem(&flows6, key, flow, BPF_NOEXIST);
+	flow4_key_of(&key4, key);
+	__builtin_memcpy(scratch, flow, sizeof(struct flow_value));
+	scratch->n_src = addr_words(&flow->n_src)[3];
+	scratch->n_dst = addr_words(&flow->n_dst)[3];
+	return bpf_map_update_elem(&flows4, &key4, scratch, BPF_NOEXIST);
+}
+
+static __always_inline void flow_delete(const struct flow_key *key, bool v6)
+{
+	struct flow4_key key4;
+
+	if (v6) {
+		bpf_map_delete_elem(&flows6, key);
+	} else {
+		flow4_key_of(&key4, key);
+		bpf_map_delete_elem(&flows4, &key4);
+	}
+}
+
+static __always_inline void flow_n_src(const struct flow_value *flow, bool v6, struct addr *to)
+{
+	if (v6)
+		*to = ((const struct flow6_value *)flow)->n_src;
+	else
+		addr_set4(to, ((const struct flow4_value *)flow)->n_src);
+}
+
+static __always_inline void flow_n_dst(const struct flow_value *flow, bool v6, struct addr *to)
+{
+	if (v6)
+		*to = ((const struct flow6_value *)flow)->n_dst;
+	else
+		addr_set4(to, ((const struct flow4_value *)flow)->n_dst);
+}
+
+/* Is it sent on to there? */
+static __always_inline bool flow_leads_to(const struct flow_value *flow, bool v6, const struct addr *dst, __be16 port)
+{
+	struct addr n_dst;
+
+	flow_n_dst(flow, v6, &n_dst);
+	return flow->n_dport == port && addr_equal(&n_dst, dst);
+}
+
 /* Ends what stands under a key, if it is of that life. The one who gets true deletes it. */
-static __always_inline bool flow_entry_end(const struct flow_key *key, struct flow_value *flow, life was)
+static __always_inline bool flow_entry_end(const struct flow_key *key, struct flow_value *flow, bool v6, life was)
 {
-	return life_end(&flow->slot, was) && life_ended(&flow->slot, was, flow, bpf_map_lookup_elem(&flows, key));
+	return life_end(&flow->slot, was) && life_ended(&flow->slot, was, flow, flow_lookup(key, v6));
 }
 
-static __always_inline bool flow_entry_end_if_stale(const struct flow_key *key, struct flow_value *flow)
+static __always_inline life flow_life(const struct flow_value *flow)
 {
-	life was = *(volatile life *)&flow->slot;
-
-	return life_is_stale(was) && flow_entry_end(key, flow, was);
+	return *(volatile life *)&flow->slot;
 }
 
-/* Whatever its life is. */
-static __always_inline bool flow_entry_end_any(const struct flow_key *key, struct flow_value *flow)
+static __always_inline struct flow_value *flow_find(const struct flow_key *key, bool v6)
 {
-	return flow_entry_end(key, flow, *(volatile life *)&flow->slot);
-}
-
-static __always_inline struct flow_value *flow_find(const struct flow_key *key)
-{
-	struct flow_value *flow = bpf_map_lookup_elem(&flows, key);
+	struct flow_value *flow = flow_lookup(key, v6);
 
 	return flow && flow_is_live(flow) && !(flow->flags & FLOW_RETIRED) ? flow : NULL;
 }
@@ -109,11 +176,12 @@ static __always_inline bool port_in_pool(__be16 port)
 }
 
 /* The key under which the other side of the session stands. */
-static __always_inline void flow_key_of_pair(struct flow_key *to, const struct flow_key *key, const struct flow_value *flow)
+static __always_inline void flow_key_of_pair(struct flow_key *to, const struct flow_key *key, const struct flow_value *flow,
+					     bool v6)
 {
 	__builtin_memset(to, 0, sizeof(*to));
-	to->src = flow->n_dst;
-	to->dst = flow->n_src;
+	flow_n_dst(flow, v6, &to->src);
+	flow_n_src(flow, v6, &to->dst);
 	to->sport = flow->n_dport;
 	to->dport = flow->n_sport;
 	to->proto = key->proto;
@@ -125,9 +193,9 @@ static __always_inline void flow_mark_both(const struct packet *pkt, struct flow
 	struct flow_value *pair;
 	struct flow_key key;
 
-	flow_key_of_pair(&key, &pkt->key, flow);
+	flow_key_of_pair(&key, &pkt->key, flow, pkt->v6);
 	flow->tcp_flags = (flow->tcp_flags & ~clear) | set;
-	pair = bpf_map_lookup_elem(&flows, &key);
+	pair = flow_lookup(&key, pkt->v6);
 	if (pair)
 		pair->tcp_flags = (pair->tcp_flags & ~clear) | set;
 }
@@ -147,15 +215,14 @@ static __always_inline void flow_follow_tcp(const struct packet *pkt, struct flo
 }
 
 /* What a packet does to its session: counters and times of its own direction only. */
-static __always_inline void flow_touch(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow)
+static __always_inline void flow_touch(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow, __u32 now)
 {
-	__u32 now = clock_seconds();
-
 	/* An RST refreshes nothing: a forged one must not keep a session. */
 	if (!(pkt->tcp_flags & TCP_RST) && flow->seen != now)
 		flow->seen = now;
 	if (pkt->tcp_flags)
 		flow_follow_tcp(pkt, flow);
-	flow->packets++;
+	if (!++flow->packets)
+		flow->bytes += 1ULL << (64 - FLOW_CARRY);
 	flow->bytes += ctx->len - pkt->l3;
 }

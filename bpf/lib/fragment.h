@@ -104,13 +104,15 @@ static __always_inline int fragment_from_container_direct(struct __sk_buff *ctx,
 
 static __always_inline int fragment_from_container(struct __sk_buff *ctx, struct packet *pkt)
 {
-	struct flow_value *flow = flow_find(&pkt->key);
+	struct flow_value *flow = flow_find(&pkt->key, pkt->v6);
 	int ret;
 
 	if (flow && flow->iif == ctx->ifindex) {
 		ret = flow_forward(ctx, pkt, flow, true);
 		if (ret != FORWARD_REROUTE)
 			return ret;
+		if (!pkt->later)
+			return tail_first(ctx, CALL_REROUTE);
 	}
 	if (pkt->later || bpf_map_lookup_elem(&endpoints, &pkt->key.dst))
 		return fragment_from_container_direct(ctx, pkt);
@@ -119,7 +121,7 @@ static __always_inline int fragment_from_container(struct __sk_buff *ctx, struct
 
 static __always_inline int fragment_from_uplink(struct __sk_buff *ctx, struct packet *pkt)
 {
-	struct flow_value *flow = flow_find(&pkt->key);
+	struct flow_value *flow = flow_find(&pkt->key, pkt->v6);
 
 	if (flow && !flow->iif)
 		return flow_forward(ctx, pkt, flow, false);
@@ -131,11 +133,11 @@ static __always_inline int fragment_from_uplink(struct __sk_buff *ctx, struct pa
 /* What the stack cut up on its way out, it sends in order. */
 static __always_inline int fragment_to_uplink(struct __sk_buff *ctx, const struct packet *pkt)
 {
-	struct flow_value *flow = flow_find(&pkt->key);
+	struct flow_value *flow = flow_find(&pkt->key, pkt->v6);
 
 	if (!flow || (flow->kind != FLOW_MASQUERADE && flow->kind != FLOW_HOST) || flow->flags & FLOW_REPLY)
 		return -DROP_FRAGMENT;
-	return packet_rewrite(ctx, pkt, flow, 0, false);
+	return flow_rewrite(ctx, pkt, flow, 0);
 }
 
 static __always_inline int fragment(struct __sk_buff *ctx)

@@ -153,7 +153,7 @@ static __always_inline bool guard_begins(const struct packet *pkt)
 {
 	if (!published_find(pkt))
 		return false;
-	return pkt->key.proto == IPPROTO_TCP || !flow_find(&pkt->key);
+	return pkt->key.proto == IPPROTO_TCP || !flow_find(&pkt->key, pkt->v6);
 }
 
 /* ctx: of either type of program. PASS, or -DROP_*. */

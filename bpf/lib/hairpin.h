@@ -5,16 +5,6 @@
 #include "route.h"
 #include "shortcut.h"
 
-/* Both sides' way into a container. */
-static __always_inline void flow_set_peer(struct flow_value *flow, const struct endpoint_value *endpoint)
-{
-	flow->action = FLOW_TO_PEER;
-	flow->oif = endpoint->ifindex;
-	flow->mtu = endpoint->mtu;
-	mac_copy(flow->dmac, endpoint->mac);
-	mac_copy(flow->smac, endpoint->bridge_mac);
-}
-
 static __always_inline struct published_value *published_find(const struct packet *pkt)
 {
 	struct published_key key = { .addr = pkt->key.dst, .port = pkt->key.dport, .proto = pkt->key.proto };
@@ -57,9 +47,9 @@ static __always_inline struct endpoint_value *hairpin_draft(struct __sk_buff *ct
 	draft->flow.n_dport = port;
 	draft->flow.iif = ctx->ifindex;
 	draft->reply.iif = target->ifindex;
-	draft->flow.network = draft->reply.network = target->network;
-	flow_set_peer(&draft->flow, target);
-	flow_set_peer(&draft->reply, self);
+	draft->flow.action = draft->reply.action = FLOW_TO_PEER;
+	draft->flow.way = target->ifindex;
+	draft->reply.way = self->ifindex;
 	return target;
 }
 

@@ -100,15 +100,15 @@ static __always_inline bool quote_parse(struct __sk_buff *ctx, const struct pack
 /* Translates the quoted packet back to what its sender sent. Returns the difference of all its bytes.
  * verifier: a call of its own, since 6.1 walks three times as far through the inlined one. */
 static __noinline int quote_rewrite(struct __sk_buff *ctx, const struct packet *pkt, const struct quote *q,
-				    const struct flow_value *flow, __u32 *diff)
+				    const struct rewrite *to, __u32 *diff)
 {
-	__sum16 check = csum_apply(q->check, flow->addr_diff), l4_check;
-	__u32 l4_diff = flow->port_diff;
+	__sum16 check = csum_apply(q->check, to->addr_diff), l4_check;
+	__u32 l4_diff = to->port_diff;
 	__u8 *l4;
 
 	if (q->key.proto != IPPROTO_ICMP)
-		l4_diff += flow->addr_diff;
-	*diff = flow->addr_diff + flow->port_diff;
+		l4_diff += to->addr_diff;
+	*diff = to->addr_diff + to->port_diff;
 	if (!pkt->v6)
 		*diff += csum_diff16(q->check, check);
 	l4_check = csum_apply(q->l4_check, l4_diff);
@@ -126,73 +126,51 @@ static __noinline int quote_rewrite(struct __sk_buff *ctx, const struct packet *
 	if (!l4)
 		return -DROP_REWRITE;
 	if (q->key.proto != IPPROTO_ICMP && q->key.proto != IPPROTO_ICMPV6) {
-		*(__be16 *)l4 = flow->n_dport;
-		*(__be16 *)(l4 + 2) = flow->n_sport;
+		*(__be16 *)l4 = to->dport;
+		*(__be16 *)(l4 + 2) = to->sport;
 	} else {
-		*(__be16 *)(l4 + 4) = flow->n_dport | flow->n_sport;
+		*(__be16 *)(l4 + 4) = to->dport | to->sport;
 	}
 	if (pkt->v6) {
 		struct ipv6hdr *ip = packet_at(ctx, q->l3, sizeof(*ip));
 
 		if (!ip)
 			return -DROP_REWRITE;
-		__builtin_memcpy(ip->saddr, flow->n_dst.b, 16);
-		__builtin_memcpy(ip->daddr, flow->n_src.b, 16);
+		__builtin_memcpy(ip->saddr, to->dst.b, 16);
+		__builtin_memcpy(ip->daddr, to->src.b, 16);
 	} else {
 		struct iphdr *ip = packet_at(ctx, q->l3, sizeof(*ip));
 
 		if (!ip)
 			return -DROP_REWRITE;
-		ip->saddr = addr_words(&flow->n_dst)[3];
-		ip->daddr = addr_words(&flow->n_src)[3];
+		ip->saddr = addr_words(&to->dst)[3];
+		ip->daddr = addr_words(&to->src)[3];
 		ip->check = check;
 	}
 	return 0;
 }
 
-/* The outer packet: to whoever sent the quoted one; from the flow's other end, or from the router that it comes from. */
+/* The outer packet: to whoever sent the quoted one; from the flow's other end, or from the router that it comes from. to: what has become of
+ * it. */
 static __always_inline int icmp_error_rewrite(struct __sk_buff *ctx, struct packet *pkt, const struct quote *q,
-					      const struct flow_value *flow, struct flow_value *outer, enum flow_action action)
+					      const struct flow_key *key, const struct flow_value *flow, struct rewrite *to,
+					      enum flow_action action)
 {
 	__u32 diff;
 	int ret;
 
-	ret = quote_rewrite(ctx, pkt, q, flow, &diff);
+	rewrite_of(key, flow, pkt->v6, to);
+	ret = quote_rewrite(ctx, pkt, q, to, &diff);
 	if (ret)
 		return ret;
 	if (bpf_l4_csum_replace(ctx, pkt->l4 + 2, 0, csum_fold(diff), 0))
 		return -DROP_REWRITE;
-	__builtin_memset(outer, 0, sizeof(*outer));
-	outer->n_dst = flow->n_dst;
-	outer->n_src = pkt->key.src;
-	if (addr_equal(&pkt->key.src, &q->key.dst))
-		outer->n_src = flow->n_src;
-	outer->addr_diff = csum_diff_addrs(&pkt->key, &outer->n_src, &outer->n_dst);
-	outer->action = action;
-	outer->oif = flow->oif;
-	outer->next_hop = flow->next_hop;
-	mac_copy(outer->dmac, flow->dmac);
-	mac_copy(outer->smac, flow->smac);
-	return packet_rewrite(ctx, pkt, outer, action != FLOW_TO_STACK, action == FLOW_TO_PEER && pkt->l3);
-}
-
-static __always_inline int icmp_error_deliver(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *outer)
-{
-	int ret;
-
-	switch (outer->action) {
-	case FLOW_TO_PEER:
-		if (!pkt->l3) {
-			ret = packet_add_eth(ctx, pkt, outer);
-			if (ret)
-				return ret;
-		}
-		return deliver_to_peer(ctx, outer->oif);
-	case FLOW_TO_UPLINK:
-		return deliver_to_uplink(ctx, outer);
-	default:
-		return PASS;
-	}
+	if (!addr_equal(&pkt->key.src, &q->key.dst))
+		to->src = pkt->key.src;
+	to->addr_diff = csum_diff_addrs(&pkt->key, &to->src, &to->dst);
+	to->port_diff = 0;
+	to->ports = false;
+	return packet_rewrite(ctx, pkt, to, action != FLOW_TO_STACK);
 }
 
 /* Does the address mean anything on this host only: a container's, or a network's gateway? */
@@ -212,37 +190,39 @@ static __always_inline bool address_is_private(const struct addr *a)
 static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
 {
 	bool from_container = ctx->cb[0] == HOOK_FROM_CONTAINER, from_host = ctx->cb[0] == HOOK_TO_UPLINK;
-	struct flow_value *flow, *outer;
 	struct flow_draft *draft = flow_draft_get();
-	struct veth_value *veth;
-	struct flow_key key;
+	struct flow_value *flow = NULL;
 	__u32 ifindex = ctx->ifindex;
+	struct veth_value *veth;
+	enum flow_action action;
+	struct flow_key *key;
+	struct rewrite *to;
 	struct packet pkt;
 	struct quote q;
+	struct hop hop = {};
 	int ret;
 
 	ret = packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0);
 	if (ret || !draft)
 		return ret < 0 ? ret : PASS;
+	key = &draft->key;
+	to = &draft->error;
 	/* verifier: keeps it from walking on with packets of every other kind. */
 	if (!(pkt.flags & PACKET_ICMP_ERROR))
 		return -DROP_MALFORMED;
-	flow = NULL;
 	if (quote_parse(ctx, &pkt, &q)) {
-		flow_key_reverse(&key, &q.key);
-		flow = flow_find(&key);
+		flow_key_reverse(key, &q.key);
+		flow = flow_find(key, pkt.v6);
 	}
 	if (!flow || (!from_host && flow->iif != (from_container ? ifindex : 0))) {
 		if (from_container)
 			return tail(ctx, CALL_NO_FLOW, HOOK_FROM_CONTAINER, pkt.l3);
 		return from_host && address_is_private(&pkt.key.src) ? -DROP_LEAK : PASS;
 	}
-	if (flow->action == FLOW_HELD)
-		return -DROP_FILTERED;
-	outer = &draft->flow;
+	action = from_host ? FLOW_TO_STACK : flow->action;
 	if (from_host) {
-		ret = icmp_error_rewrite(ctx, &pkt, &q, flow, outer, FLOW_TO_STACK);
-		return !ret && address_is_private(&outer->n_src) ? -DROP_LEAK : ret;
+		ret = icmp_error_rewrite(ctx, &pkt, &q, key, flow, to, action);
+		return !ret && address_is_private(&to->src) ? -DROP_LEAK : ret;
 	}
 	if (pkt.ttl <= 1)
 		return -DROP_TTL;
@@ -253,12 +233,16 @@ static __always_inline int icmp_error_translate(struct __sk_buff *ctx)
 		ret = antispoof_ip(&pkt, veth);
 		if (ret)
 			return ret;
-		if (flow->action == FLOW_TO_UPLINK && flow->route_generation != generation_of(SLOT_ROUTES)) {
-			ret = flow_reroute(ctx, &pkt, &key, flow, veth->bridge);
+		if (action == FLOW_TO_UPLINK && !way_get(flow->way)) {
+			ret = flow_reroute(ctx, &pkt, key, flow, veth->bridge, draft);
 			if (ret)
 				return ret < 0 ? ret : -DROP_NO_FLOW;
 		}
 	}
-	ret = icmp_error_rewrite(ctx, &pkt, &q, flow, outer, flow->action);
-	return ret ? ret : icmp_error_deliver(ctx, &pkt, outer);
+	ret = icmp_error_rewrite(ctx, &pkt, &q, key, flow, to, action);
+	if (!ret)
+		ret = flow_hop(flow, pkt.v6, action, clock_seconds(), &hop);
+	if (ret)
+		return ret < 0 ? ret : -DROP_NO_FLOW;
+	return hop_deliver(ctx, &pkt, action, &hop);
 }

@@ -30,7 +30,7 @@ static __always_inline int from_uplink_direct(struct __sk_buff *ctx, const struc
 		return to->network && gateway_is_hidden(to, pkt->v6) ? -DROP_DIRECT : PASS;
 	if (to->kind != ADDRESS_SUBNET)
 		return PASS;
-	flow = pkt->flags ? NULL : flow_find(&pkt->key);
+	flow = pkt->flags ? NULL : flow_find(&pkt->key, pkt->v6);
 	if (flow && flow->kind == FLOW_ROUTED && !flow->iif)
 		return flow_forward(ctx, pkt, flow, false);
 	return -DROP_DIRECT;
@@ -67,7 +67,7 @@ static __always_inline int from_uplink(struct __sk_buff *ctx, __u32 l3)
 	is_mapped = port_in_pool(pkt.key.dport);
 	if (is_published || is_mapped || packet_keeps_ports(&pkt)) {
 		/* Flows first: a container's or the host's own connection may use a published port's number on its side. */
-		flow = flow_find(&pkt.key);
+		flow = flow_find(&pkt.key, pkt.v6);
 		if (flow && !flow->iif)
 			return flow_forward(ctx, &pkt, flow, false);
 		if (is_published || (is_mapped && any_remote(&pkt)))
@@ -112,12 +112,11 @@ static __always_inline void new_inbound_draft(const struct packet *pkt, const st
 					      struct flow_draft *draft)
 {
 	draft->flow.n_src = pkt->key.src;
-	draft->flow.network = draft->reply.network = target->network;
-	flow_set_peer(&draft->flow, target);
+	draft->flow.action = FLOW_TO_PEER;
+	draft->flow.way = target->ifindex;
 	draft->reply.iif = target->ifindex;
+	/* Its way is looked up when the container answers: many never do. */
 	draft->reply.action = FLOW_TO_UPLINK;
-	/* Looked up when the container answers: many never do. */
-	draft->reply.route_generation = generation_of(SLOT_ROUTES) - 1;
 	/* Two clients' ports may meet at one container port that is published twice: then the second one gets another. */
 	draft->wanted = pkt->key.sport;
 	draft->bound = pkt->key.proto == IPPROTO_SCTP;
@@ -207,18 +206,17 @@ static __always_inline int new_inbound(struct __sk_buff *ctx)
 	if (packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0) || !draft)
 		return PASS;
 	packet_accept_first(ctx, &pkt);
-	flow = bpf_map_lookup_elem(&flows, &pkt.key);
+	flow = flow_lookup(&pkt.key, pkt.v6);
 	if (flow && !flow_is_live(flow) && !flow_rests(&pkt.key, flow))
-		flow_delete_stale(&pkt.key, flow);
-	__builtin_memset(draft, 0, sizeof(*draft));
-	draft->key = pkt.key;
+		flow_delete_stale(&pkt.key, flow, pkt.v6);
+	flow_draft_begin(draft, &pkt.key);
 	ret = new_inbound_classify(ctx, &pkt, draft);
 	if (ret)
 		return ret < 0 ? ret : PASS;
-	ret = flow_insert(draft);
+	ret = flow_insert(pkt.v6);
 	if (ret < 0)
 		return ret;
-	flow = flow_find(&pkt.key);
+	flow = flow_find(&pkt.key, pkt.v6);
 	if (!flow || flow->iif)
 		return -DROP_NO_FLOW;
 	return flow_forward(ctx, &pkt, flow, false);
@@ -245,7 +243,7 @@ static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 	parsed = packet_parse(ctx, &pkt, l3);
 	if (parsed > 0)
 		return PASS;
-	if (ctx->tc_index == MARK_LEARN) {
+	if (ctx->tc_index & MARK_LEARN) {
 		if (!parsed && !pkt.flags && l3)
 			next_hop_learn(ctx, &pkt);
 		return PASS;
@@ -262,7 +260,7 @@ static __always_inline int to_uplink(struct __sk_buff *ctx, __u32 l3)
 	if (from->kind == ADDRESS_LOCAL && from->network && !pkt.flags) {
 		/* The answer of a port that was asked for by a gateway's address: it is translated already, to just that. */
 		flow_key_reverse(&key, &pkt.key);
-		asked = flow_find(&key);
+		asked = flow_find(&key, pkt.v6);
 		if (asked && asked->kind == FLOW_PUBLISHED && !asked->iif)
 			return PASS;
 	}
@@ -339,31 +337,30 @@ static __always_inline int new_outbound(struct __sk_buff *ctx)
 		if (pkt.flags)
 			return -DROP_LEAK;
 	}
-	flow = bpf_map_lookup_elem(&flows, &pkt.key);
+	flow = flow_lookup(&pkt.key, pkt.v6);
 	if (flow && !flow_is_live(flow)) {
-		flow_delete_stale(&pkt.key, flow);
+		flow_delete_stale(&pkt.key, flow, pkt.v6);
 		flow = NULL;
 	}
 	if (!flow) {
 		if (!packet_may_begin(&pkt))
 			return network ? -DROP_LEAK : PASS;
-		__builtin_memset(draft, 0, sizeof(*draft));
-		draft->key = pkt.key;
+		flow_draft_begin(draft, &pkt.key);
 		ret = new_outbound_draft(ctx, &pkt, network, draft);
 		if (!ret)
-			ret = flow_insert(draft);
+			ret = flow_insert(pkt.v6);
 		/* The identifier is nobody else's, so the answer finds the host without a flow. */
 		if (ret == -DROP_TABLE_FULL && !network)
 			return PASS;
 		if (ret < 0)
 			return ret;
-		flow = flow_find(&pkt.key);
+		flow = flow_find(&pkt.key, pkt.v6);
 		if (!flow)
 			return -DROP_LEAK;
 	}
 	/* These keep the source address: the address of the host that they were made for is none any more, or masquerading was off. */
 	if (network && (flow->kind == FLOW_HAIRPIN || flow->kind == FLOW_ROUTED))
 		return -DROP_LEAK;
-	flow_touch(ctx, &pkt, flow);
-	return packet_rewrite(ctx, &pkt, flow, 0, false);
+	flow_touch(ctx, &pkt, flow, clock_seconds());
+	return flow_rewrite(ctx, &pkt, flow, 0);
 }

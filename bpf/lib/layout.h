@@ -11,12 +11,19 @@ struct addr {
 } __attribute__((aligned(8)));
 
 /*
- * flows: who sends what to whom, as the packet is when it reaches the first hook, to how it leaves the last. A session is two entries,
- * each with a complete rewrite: nothing else is looked up for an established packet. An ICMP echo request has its identifier as
- * sport and 0 as dport; a reply has it as dport: so the reverse of a key is the key of the answer.
+ * flows4, flows6: who sends what to whom, as the packet is when it reaches the first hook, to how it leaves the last. A session is two
+ * entries, each with a complete rewrite. An ICMP echo request has its identifier as sport and 0 as dport; a reply has it as dport: so the
+ * reverse of a key is the key of the answer.
  */
 struct flow_key {
 	struct addr src, dst;
+	__be16 sport, dport;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+struct flow4_key {
+	__be32 src, dst;
 	__be16 sport, dport;
 	__u8 proto;
 	__u8 pad[3];
@@ -46,27 +53,55 @@ enum flow_action {
 #define FLOW_OPENS 32	 /* the next packet of this entry lets the other side in: its FLOW_HELD becomes FLOW_TO_PEER */
 #define FLOW_RETIRED 64	 /* over, but its port rests (RFC 6888 REQ-8): lets nothing through, keeps the tuple taken */
 
+/*
+ * What the entries of both tables begin with. An entry says no more than what nothing else knows: where a container is, its address tells
+ * (endpoints, shortcuts); the next hop is that of many flows (ways).
+ */
+#define FLOW_FIELDS                                                                                                       \
+	__u32 slot, generation;	 /* live while generations[slot] == generation; see life_end() */                         \
+	__be16 n_sport, n_dport; /* rewrite */                                                                            \
+	enum flow_kind kind;                                                                                              \
+	enum flow_action action;                                                                                          \
+	__u8 flags;                                                                                                       \
+	__u8 tcp_flags; /* all that were seen in this direction since the last SYN */                                     \
+	__u32 seen;	/* CLOCK_MONOTONIC seconds of the last packet of this direction that counts as activity */        \
+	__u32 iif;	/* the interface this side's packets come from; 0: any uplink, or the stack */                    \
+	__u32 way;	/* FLOW_TO_UPLINK: see way.h, 0: to be looked up; FLOW_TO_PEER: ifindex of the veth's host end */ \
+	__u32 packets;	/* this direction's, the lower 32 bits */                                                         \
+	__u64 bytes	/* this direction's; its upper FLOW_CARRY bits continue packets */
+
+#define FLOW_CARRY 8
+
 struct flow_value {
+	FLOW_FIELDS;
+};
+
+struct flow4_value {
+	FLOW_FIELDS;
+	__be32 n_src, n_dst; /* rewrite */
+};
+
+struct flow6_value {
+	FLOW_FIELDS;
 	struct addr n_src, n_dst; /* rewrite */
-	__be16 n_sport, n_dport;
-	__u32 addr_diff; /* checksum difference of the rewritten addresses, one's complement */
-	__u32 port_diff; /* ... of the rewritten ports */
-	__u32 iif;	 /* the interface this side's packets come from; 0: any uplink, or the stack */
+	__u32 addr_diff;	  /* checksum difference of the rewritten addresses, one's complement */
+	__u32 pad;
+};
+
+#define WAYS 4096 /* what a flow's way has room for in front of its generation */
+#define WAY_GENERATION_BITS 20
+
+/* ways: next hops, and the MAC addresses between which packets go there. A cache: a flow whose way has become another one looks for its route
+ * again. */
+struct way_value {
+	__u32 generation; /* WAY_GENERATION_BITS; 0: never used */
+	__u32 routes;	  /* good while generations[0] is that */
 	__u32 oif;
-	__u32 route_generation; /* next hop is valid while generations[0] == route_generation */
-	__u32 slot, generation; /* live while generations[slot] == generation; see life_end() */
-	struct addr next_hop;	/* FLOW_TO_UPLINK */
-	__u8 dmac[6], smac[6];	/* FLOW_TO_PEER: of the container and its bridge; FLOW_TO_UPLINK: see next_hop_seen */
-	__u16 mtu;		/* of oif, bytes of layer 3 */
-	__u16 network;		/* of the container; the target's for a hairpin */
-	enum flow_kind kind;
-	enum flow_action action;
-	__u8 flags;
-	__u8 tcp_flags;	     /* all that were seen in this direction since the last SYN */
-	__u32 seen;	     /* CLOCK_MONOTONIC seconds of the last packet of this direction that counts as activity */
-	__u32 owner;	     /* slot of the endpoint whose quota the session counts against; 0: none, and in the reply's entry */
-	__u32 next_hop_seen; /* CLOCK_MONOTONIC seconds when the kernel last put dmac and smac on a packet to the next hop; 0: never */
-	__u64 packets, bytes; /* this direction's */
+	__u32 mtu; /* of oif, bytes of layer 3 */
+	struct addr next_hop;
+	__u8 dmac[6], smac[6];
+	__u32 seen;   /* CLOCK_MONOTONIC seconds when the kernel last put dmac and smac on a packet to the next hop; 0: never */
+	__u32 pad[4]; /* to a cache line */
 };
 
 /* published: what arrives for addr:port goes to target:port. addr is ::ffff:0.0.0.0 or :: for all of a family. */
@@ -152,9 +187,11 @@ struct shortcut_value {
 	__u32 slot, generation; /* ... of the endpoint */
 	__u16 network;
 	__u8 mac[6];
-	__u32 flags;  /* of the network: NETWORK_* */
-	__u32 bridge; /* SHORTCUT_ENDPOINT: ifindex of the network's bridge; 0: a daemon wrote it that did not say so yet */
-	__u32 pad[4]; /* to a cache line */
+	__u32 flags; /* of the network: NETWORK_* */
+	__u8 bridge_mac[6];
+	__u16 mtu;
+	__u32 bridge; /* SHORTCUT_ENDPOINT: ifindex of the network's bridge */
+	__u32 pad[2]; /* to a cache line */
 };
 
 struct uplink_value {

@@ -10,9 +10,26 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 524288);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct flow4_key);
+	__type(value, struct flow4_value);
+} flows4 SEC(".maps");
+
+/* The same of IPv6. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 524288);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct flow_key);
-	__type(value, struct flow_value);
-} flows SEC(".maps");
+	__type(value, struct flow6_value);
+} flows6 SEC(".maps");
+
+/* Written and read: programs. Life: until others need the place. Index: see way.h. Size: next hops in use. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WAYS);
+	__type(key, __u32);
+	__type(value, struct way_value);
+} ways SEC(".maps");
 
 /* Written and read: vw_fragment. Life: 30 seconds, or until others need the room: what is lost is a datagram. Size: datagrams in
  * flight. */

@@ -39,6 +39,8 @@
 
 struct packet {
 	struct flow_key key;
+	/* 1: IPv6. verifier: of what has eight bytes of the stack to itself, it remembers the value. */
+	__u64 v6;
 	__u32 l3, l4; /* offsets, bytes */
 	__u32 l4_len; /* of the transport header, bytes */
 	__u32 end;    /* of the IP packet, offset: link-layer padding may follow */
@@ -47,8 +49,7 @@ struct packet {
 	__u8 tos;
 	__u8 flags; /* PACKET_* */
 	__u8 icmp_type;
-	__u8 shed; /* bytes of headers that no packet on the wire will have */
-	bool v6;
+	__u8 shed;	   /* bytes of headers that no packet on the wire will have */
 	bool may_fragment; /* IPv4 without DF */
 	bool later;	   /* a fragment other than the first: no transport header */
 	__be32 fragment_id;

@@ -87,10 +87,28 @@ static __always_inline bool port_is_mapped(const struct packet *pkt)
 	return count && *count && !(port_use_of(pkt->key.proto, pkt->key.dport) & PORT_HOST);
 }
 
-/* What a session counts against, it counts against until it is deleted. Both of its entries may be given: only one counts. */
-static __always_inline void flow_uncount(const struct flow_key *key, const struct flow_value *flow)
+/*
+ * Whose quota a session counts against: that of the container that began it. slot: the one that the entry had when it lived. A hairpin hangs on
+ * the port that it reaches, and its sender is asked for; one that is gone counts nothing any more.
+ */
+static __always_inline __u32 flow_owner(const struct flow_key *key, const struct flow_value *flow, __u32 slot)
 {
+	struct endpoint_value *endpoint;
+
+	if (flow->flags & FLOW_REPLY || !flow->iif)
+		return 0;
+	if (flow->kind != FLOW_HAIRPIN)
+		return slot;
+	endpoint = bpf_map_lookup_elem(&endpoints, &key->src);
+	return endpoint && endpoint->ifindex == flow->iif ? endpoint->slot : 0;
+}
+
+/* What a session counts against, it counts against until it is deleted. Both of its entries may be given: only one counts. */
+static __always_inline void flow_uncount(const struct flow_key *key, const struct flow_value *flow, __u32 slot)
+{
+	__u32 owner = flow_owner(key, flow, slot);
+
 	port_flows_add(key, flow, -1);
-	if (flow->owner)
-		quota_give_back(flow->owner);
+	if (owner)
+		quota_give_back(owner);
 }

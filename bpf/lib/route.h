@@ -3,50 +3,68 @@
 #pragma once
 
 #include "allocate.h"
-
-struct route {
-	__u32 oif;
-	__u32 mtu;
-	struct addr next_hop, source;
-	bool source_known;
-};
+#include "way.h"
 
 #define ROUTE_STACK 1 /* no route: the stack tells the sender */
+#define ROUTE_BUSY 2  /* another CPU is writing the way: once more */
 
-/*
- * 0: route is filled. ROUTE_STACK: the stack knows what to answer. Or -DROP_*.
- * iif: the interface that the packet counts as arriving on, for policy rules and the forwarding switch.
- */
-static __always_inline int route_find(struct __sk_buff *ctx, const struct packet *pkt, const struct addr *src,
-				      const struct addr *dst, __u32 iif, struct route *route)
+/* Asks where packets from src to dst leave. iif: the interface that they count as arriving on, for policy rules and the forwarding switch. */
+static __always_inline void route_ask(const struct packet *pkt, const struct addr *src, const struct addr *dst, __u32 iif,
+				      struct bpf_fib_lookup *ask)
 {
-	struct bpf_fib_lookup fib;
-	struct uplink_value *uplink;
+	__builtin_memset(ask, 0, sizeof(*ask));
+	ask->ifindex = iif;
+	ask->l4_protocol = pkt->key.proto;
+	ask->sport = pkt->key.sport;
+	ask->dport = pkt->key.dport;
+	if (pkt->v6) {
+		ask->family = AF_INET6;
+		__builtin_memcpy(ask->ipv6_src, src->b, 16);
+		__builtin_memcpy(ask->ipv6_dst, dst->b, 16);
+	} else {
+		ask->family = AF_INET;
+		ask->tos = pkt->tos & 0x1c;
+		ask->ipv4_src = addr_words(src)[3];
+		ask->ipv4_dst = addr_words(dst)[3];
+	}
+}
+
+/* Kernels before 6.7 answer the flags they do not know with EINVAL. */
+static __always_inline long route_query(struct __sk_buff *ctx, struct flow_draft *draft)
+{
 	long ret;
 
-	/* A loop of two: kernels before 6.7 answer the flags they do not know with EINVAL. */
-#pragma unroll
-	for (int i = 0; i < 2; i++) {
-		__builtin_memset(&fib, 0, sizeof(fib));
-		fib.ifindex = iif;
-		fib.l4_protocol = pkt->key.proto;
-		fib.sport = pkt->key.sport;
-		fib.dport = pkt->key.dport;
-		if (pkt->v6) {
-			fib.family = AF_INET6;
-			__builtin_memcpy(fib.ipv6_src, src->b, 16);
-			__builtin_memcpy(fib.ipv6_dst, dst->b, 16);
-		} else {
-			fib.family = AF_INET;
-			fib.tos = pkt->tos & 0x1c;
-			fib.ipv4_src = addr_words(src)[3];
-			fib.ipv4_dst = addr_words(dst)[3];
-		}
-		ret = bpf_fib_lookup(ctx, &fib, sizeof(fib), i ? 0 : BPF_FIB_LOOKUP_SKIP_NEIGH | BPF_FIB_LOOKUP_SRC);
-		route->source_known = !i;
-		if (ret != -EINVAL)
-			break;
-	}
+	draft->fib = draft->ask;
+	draft->route.source_known = true;
+	ret = bpf_fib_lookup(ctx, &draft->fib, sizeof(draft->fib), BPF_FIB_LOOKUP_SKIP_NEIGH | BPF_FIB_LOOKUP_SRC);
+	if (ret != -EINVAL)
+		return ret;
+	draft->fib = draft->ask;
+	draft->route.source_known = false;
+	return bpf_fib_lookup(ctx, &draft->fib, sizeof(draft->fib), 0);
+}
+
+/*
+ * What the draft's ask asks for. 0: its route is filled. ROUTE_STACK: the stack knows what to answer. Or -DROP_*.
+ * verifier: not static, so that it is walked through once, not for each of its callers.
+ */
+__noinline int route_find(struct __sk_buff *ctx)
+{
+	struct flow_draft *draft = flow_draft_get();
+	struct uplink_value *uplink;
+	struct bpf_fib_lookup *fib;
+	struct route *route;
+	__u32 routes;
+	bool v6;
+	long ret;
+
+	if (!draft)
+		return -DROP_NOT_UPLINK;
+	fib = &draft->fib;
+	route = &draft->route;
+	v6 = draft->ask.family == AF_INET6;
+	routes = generation_of(SLOT_ROUTES);
+	ret = route_query(ctx, draft);
 	if (ret == BPF_FIB_LKUP_RET_FWD_DISABLED)
 		return -DROP_FORWARDING_OFF;
 	if (ret == BPF_FIB_LKUP_RET_NO_SRC_ADDR)
@@ -54,23 +72,24 @@ static __always_inline int route_find(struct __sk_buff *ctx, const struct packet
 	/* Too big: all else is known. Whether it is says the uplink's MTU, since the kernel looks at whole packets only, and not closely. */
 	if (ret != BPF_FIB_LKUP_RET_SUCCESS && ret != BPF_FIB_LKUP_RET_NO_NEIGH && ret != BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return ROUTE_STACK;
-	route->oif = fib.ifindex;
+	route->oif = fib->ifindex;
 	uplink = bpf_map_lookup_elem(&uplinks, &route->oif);
 	if (!uplink)
 		return -DROP_NOT_UPLINK;
 	route->mtu = uplink->mtu;
 	/* The family may differ: an IPv4 route by an IPv6 next hop (RFC 5549). */
-	if (fib.family == AF_INET) {
-		addr_set4(&route->next_hop, fib.ipv4_dst);
-		addr_set4(&route->source, fib.ipv4_src);
+	if (fib->family == AF_INET) {
+		addr_set4(&route->next_hop, fib->ipv4_dst);
+		addr_set4(&route->source, fib->ipv4_src);
 	} else {
-		addr_set6(&route->next_hop, fib.ipv6_dst);
-		if (pkt->v6)
-			addr_set6(&route->source, fib.ipv6_src);
+		addr_set6(&route->next_hop, fib->ipv6_dst);
+		if (v6)
+			addr_set6(&route->source, fib->ipv6_src);
 		else
-			addr_set4(&route->source, fib.ipv4_src);
+			addr_set4(&route->source, fib->ipv4_src);
 	}
 	if (!route->source_known)
-		route->source = pkt->v6 ? uplink->addr6 : uplink->addr4;
+		route->source = v6 ? uplink->addr6 : uplink->addr4;
+	route->way = way_find(route, routes);
 	return 0;
 }

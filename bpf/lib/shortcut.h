@@ -1,29 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * What most packets need to know of an address, found by one array access that the JIT inlines instead of by hashes and longest prefixes.
- * An address that has no shortcut, because another one has its place, goes the long way: nothing but time depends on this.
- */
+/* Packets of which shortcuts tell everything: to a neighbour, and to the host itself. */
 #pragma once
 
 #include "flow.h"
 #include "forward.h"
-
-static __always_inline __u32 shortcut_index(const struct addr *a)
-{
-	const __be32 *w = addr_words(a);
-
-	/* Fibonacci hashing: neighbouring addresses are far apart, and no two of a /24 meet. A subnet's number and a host's are in the same
-	 * place of two words of IPv6: alike, they must not cancel each other out. */
-	return ((w[0] ^ w[1]) * 2246822519U ^ w[2] ^ w[3]) * 2654435769U >> (32 - SHORTCUT_BITS);
-}
-
-static __always_inline const struct shortcut_value *shortcut_find(const struct addr *a)
-{
-	__u32 index = shortcut_index(a);
-	const struct shortcut_value *found = bpf_map_lookup_elem(&shortcuts, &index);
-
-	return found && addr_equal(&found->addr, a) ? found : NULL;
-}
 
 /* An address of the host's own that is no network's gateway. */
 static __always_inline bool address_is_hosts(const struct addr *a)
@@ -59,19 +39,6 @@ static __always_inline void network_note_hairpin(__u16 network)
 
 	if (met && !*met)
 		*met = 1;
-}
-
-/*
- * An endpoint's interface and MAC address. False: it is another's by now, or gone. The daemon may be writing: what is read has to be of one
- * piece.
- */
-static __always_inline bool shortcut_read(const struct shortcut_value *from, const struct addr *a, __u32 *ifindex, __u8 *mac)
-{
-	__u32 slot = from->slot, generation = READ_ONCE(from->generation);
-
-	*ifindex = from->ifindex;
-	mac_copy(mac, from->mac);
-	return generation_of(slot) == generation && addr_equal(&from->addr, a);
 }
 
 /* Is the sender, whose address it is, the container behind this veth? */
@@ -111,24 +78,21 @@ static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const st
 {
 	const struct shortcut_value *from;
 	struct ethhdr *eth;
-	__u32 ifindex;
-	__u8 mac[6];
+	struct hop hop = {};
 
 	if (to->kind != SHORTCUT_ENDPOINT || pkt->flags)
 		return 0;
 	from = shortcut_find(&pkt->key.src);
 	if (!from || from->kind != SHORTCUT_ENDPOINT || from->ifindex != ctx->ifindex || from->network != to->network ||
-	    from->flags & NETWORK_NO_ICC || network_has_hairpins(to->network))
-		return 0;
-	if (!shortcut_read(to, &pkt->key.dst, &ifindex, mac))
+	    from->flags & NETWORK_NO_ICC || network_has_hairpins(to->network) || !hop_by_shortcut(to, &pkt->key.dst, &hop))
 		return 0;
 	eth = packet_at(ctx, 0, sizeof(*eth));
 	if (!eth || !mac_equal(eth->h_source, from->mac) || eth->h_dest[0] & 1)
 		return 0;
 	/* A sender's neighbour entry may be older than the endpoint. */
-	if (!mac_equal(eth->h_dest, mac))
-		mac_copy(eth->h_dest, mac);
-	return deliver_to_peer(ctx, ifindex);
+	if (mac_load(eth->h_dest) != hop.dmac)
+		mac_store(eth->h_dest, hop.dmac);
+	return deliver_to_peer(ctx, hop.oif);
 }
 
 /*
@@ -139,15 +103,14 @@ static __always_inline int shortcut_past_bridge(struct __sk_buff *ctx)
 {
 	const struct shortcut_value *to;
 	struct ethhdr *eth;
+	struct hop hop = {};
 	struct addr dst;
-	__u32 ifindex;
-	__u8 mac[6];
 
 	if (!packet_destination(ctx, &dst))
 		return 0;
 	to = shortcut_find(&dst);
-	if (!to || to->kind != SHORTCUT_ENDPOINT || to->bridge != ctx->ifindex || !shortcut_read(to, &dst, &ifindex, mac))
+	if (!to || to->kind != SHORTCUT_ENDPOINT || to->bridge != ctx->ifindex || !hop_by_shortcut(to, &dst, &hop))
 		return 0;
 	eth = packet_at(ctx, 0, sizeof(*eth));
-	return eth && mac_equal(eth->h_dest, mac) ? bpf_redirect(ifindex, 0) : 0;
+	return eth && mac_load(eth->h_dest) == hop.dmac ? bpf_redirect(hop.oif, 0) : 0;
 }

@@ -62,7 +62,10 @@ type Drop struct {
 
 // FlowStats is how much of what flows need is used up.
 type FlowStats struct {
-	Flows TableUse `json:"Flows"` // two entries each
+	// Flows are those of both families, of which each has a table of its own: two entries each.
+	Flows  TableUse `json:"Flows"`
+	Flows4 TableUse `json:"Flows4"`
+	Flows6 TableUse `json:"Flows6"`
 	// Mappings are the external ports of UDP and ICMP: two entries each.
 	Mappings   TableUse         `json:"Mappings"`
 	Containers []ContainerFlows `json:"Containers"`

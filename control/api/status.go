@@ -17,7 +17,7 @@ type Status struct {
 	StateFile     string    `json:"StateFile"`
 	AttachMode    string    `json:"AttachMode"` // tcx or clsact
 	Features      []string  `json:"Features"`
-	FlowTable     int       `json:"FlowTable"` // flows that it holds: vethwayd --flow-table-size
+	FlowTable     int       `json:"FlowTable"` // flows of each family that it holds: vethwayd --flow-table-size
 	Networks      int       `json:"Networks"`
 	Containers    int       `json:"Containers"`
 	Endpoints     int       `json:"Endpoints"`

@@ -34,9 +34,9 @@ type collector struct {
 	now     uint32           // when it began; what was seen since is no older than nothing
 	bound   map[uint64]int32 // how many entries hang on each binding
 	closed  map[uint64]bool  // bindings of TCP whose last sessions were seen being closed
-	entries int
-	freed   int // of these
-	deleted int // sessions
+	entries [2]int           // of IPv4 and IPv6
+	freed   [2]int           // of these
+	deleted int              // sessions
 	// relieving: there must be room, also at the cost of what had better stay a little longer.
 	relieving bool
 	session   session // the one being judged; hundreds of thousands are
@@ -66,13 +66,14 @@ func (d *Dataplane) Collect(ctx context.Context) (int, error) {
 }
 
 func (c *collector) flows(ctx context.Context) error {
-	alone, err := c.pairs(ctx, c.visit, func(s *session) error {
+	tables := c.d.maps.Flows.Tables()
+	alone, err := c.pairs(ctx, tables, c.visit, func(s *session) error {
 		switch {
 		case c.expired(s) && c.rests(s):
 			return c.judge(s, c.rests, c.retire)
 		case c.expired(s):
 			return c.deleteIf(s, c.expired)
-		case c.tight[s.flow.Owner] && overdue(s):
+		case c.tight[s.owner] && overdue(s):
 			return c.deleteIf(s, overdue)
 		}
 		return nil
@@ -81,12 +82,20 @@ func (c *collector) flows(ctx context.Context) error {
 		return err
 	}
 	c.d.unpaired = alone
-	allowed := c.d.maps.Flows.Capacity() * pressureNumerator / pressureDenominator
-	if left := c.entries - c.freed; left > allowed {
-		return c.relieve(ctx, left-allowed)
+	// Either table may be full by itself.
+	for family, table := range tables {
+		allowed := table.Capacity() * pressureNumerator / pressureDenominator
+		if left := c.entries[family] - c.freed[family]; left > allowed {
+			if err := c.relieve(ctx, family, left-allowed); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
+
+// free counts entries that are gone.
+func (c *collector) free(key *maps.FlowKey, n int) { c.freed[familyOf(key.Src.Addr())] += n }
 
 func (c *collector) expired(s *session) bool {
 	return s.stale() || time.Duration(s.idle())*time.Second >= c.policy.timeout(s)
@@ -100,7 +109,7 @@ func overdue(s *session) bool { return s.closed() && s.silent() >= closedAge }
 
 // visit sees every entry.
 func (c *collector) visit(key maps.FlowKey, flow maps.Flow, digest uint64) error {
-	c.entries++
+	c.entries[familyOf(key.Src.Addr())]++
 	if c.policy.holdsBinding(&key, &flow) {
 		c.bound[maphash.Comparable(c.seed, maps.BindingOf(key, flow))]++
 	}
@@ -164,7 +173,7 @@ func (c *collector) retire(s *session) error {
 	gone, err := c.d.loader.Retire(s.key, s.replyKey, s.flow.Seen, s.reply.Seen)
 	if gone {
 		c.deleted++
-		c.freed++
+		c.free(&s.key, 1)
 	}
 	return err
 }
@@ -173,12 +182,12 @@ func (c *collector) retire(s *session) error {
 // may be another session by now.
 func (c *collector) release(key maps.FlowKey, flow *maps.Flow) error {
 	rested := time.Duration(maps.Age(c.now, flow.Seen)) * time.Second
-	if !c.relieving && rested < c.policy.timeouts(flow.Network).PortRest {
+	if !c.relieving && rested < c.policy.timeouts(c.policy.networkToJudge(&key, flow)).PortRest {
 		return nil
 	}
 	gone, err := c.d.loader.Collect(key, flow.Reverse(key.Proto), flow.Seen, 0)
 	if gone {
-		c.freed++
+		c.free(&key, 1)
 	}
 	return err
 }
@@ -187,16 +196,16 @@ func (c *collector) delete(key, other maps.FlowKey, seen, otherSeen uint32) erro
 	gone, err := c.d.loader.Collect(key, other, seen, otherSeen)
 	if gone {
 		c.deleted++
-		c.freed += 2
+		c.free(&key, 2)
 	}
 	return err
 }
 
-// relieve makes room for so many entries in a table that is nearly full: ports rest no longer, closed sessions go at once, and
+// relieve makes room for so many entries in a family's table that is nearly full: ports rest no longer, closed sessions go at once, and
 // then, until there is enough room, those that nobody has answered yet, the longest idle first. Live ones stay (RFC 6888
 // REQ-11).
-func (c *collector) relieve(ctx context.Context, need int) error {
-	before, most := c.freed, (need+1)/2
+func (c *collector) relieve(ctx context.Context, family, need int) error {
+	before, most := c.freed[family], (need+1)/2
 	type candidate struct {
 		key, replyKey maps.FlowKey
 		idle          uint32
@@ -205,7 +214,8 @@ func (c *collector) relieve(ctx context.Context, need int) error {
 	longestIdleFirst := func(a, b candidate) int { return cmp.Compare(b.idle, a.idle) }
 	nothing := func(maps.FlowKey, maps.Flow, uint64) error { return nil }
 	c.relieving = true
-	_, err := c.pairs(ctx, nothing, func(s *session) error {
+	defer func() { c.relieving = false }()
+	_, err := c.pairs(ctx, c.d.maps.Flows.Tables()[family:family+1], nothing, func(s *session) error {
 		switch {
 		case overdue(s):
 			return c.deleteIf(s, overdue)
@@ -222,7 +232,7 @@ func (c *collector) relieve(ctx context.Context, need int) error {
 	}
 	slices.SortFunc(young, longestIdleFirst)
 	for _, y := range young {
-		if c.freed-before >= need {
+		if c.freed[family]-before >= need {
 			return nil
 		}
 		if err := c.deleteIf(&session{key: y.key, replyKey: y.replyKey}, (*session).embryonic); err != nil {

@@ -4,6 +4,7 @@ package dataplane_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,43 @@ func TestPressure(t *testing.T) {
 	}
 	if !slices.Contains(ports, 30000) || slices.Contains(ports, 30099) {
 		t.Error("not the oldest of the half-open sessions went")
+	}
+}
+
+// Either family's table may be full by itself: then what goes is of that family.
+func TestPressureOfOneFamily(t *testing.T) {
+	f := newFixture(t) // 4096 entries of each, 3072 of which may be taken
+	f.sync(oneNetwork())
+	waiting := half{syn, 1, 10 * time.Second}
+	for i := range uint16(1400) {
+		f.masquerade(tcp, 10000+i, 20000+i, waiting, half{})
+	}
+	six := func(port uint16) {
+		veth := load(t, f.maps().Veths)[11]
+		inside, outside, remote := addrPort("[fd00:1::2]:1"), addrPort("[2001:db8:2::2]:1"), addrPort("[2001:db8:2::3]:80")
+		inside, outside = netip.AddrPortFrom(inside.Addr(), port), netip.AddrPortFrom(outside.Addr(), port)
+		entry := maps.Flow{
+			Src: outside, Dst: remote, Slot: veth.Slot, Generation: veth.Generation, Kind: maps.FlowMasquerade, Flags: maps.FlowNATSource,
+			TCPFlags: syn, Seen: uint32((f.clock - 10*time.Second) / time.Second), Packets: 1,
+		}
+		f.put(maps.FlowKey{Src: inside, Dst: remote, Proto: tcp}, entry)
+		entry.Src, entry.Dst, entry.Flags, entry.TCPFlags, entry.Packets = remote, inside, maps.FlowReply, 0, 0
+		f.put(maps.FlowKey{Src: remote, Dst: outside, Proto: tcp}, entry)
+	}
+	for i := range uint16(100) {
+		six(10000 + i)
+	}
+	flows := f.maps().Flows
+	sizes := func() [2]int { return [2]int{len(load(t, flows.IPv4)), len(load(t, flows.IPv6))} }
+	// More entries than one of them may have, but neither has.
+	if n := f.collect(); n != 0 || sizes() != [2]int{2800, 200} {
+		t.Errorf("%d went, left %v", n, sizes())
+	}
+	for i := range uint16(1900) {
+		six(11000 + i)
+	}
+	if n := f.collect(); n != 464 || sizes() != [2]int{2800, 3072} {
+		t.Errorf("%d went, want 464; left %v", n, sizes())
 	}
 }
 

@@ -128,7 +128,9 @@ func (d *Dataplane) sync(want *control.DataplaneState) error {
 	if err != nil {
 		return err
 	}
-	d.policy.Store(policyOf(want))
+	told := policyOf(want)
+	told.places.endpoints = p.endpoints
+	d.policy.Store(told)
 	d.published.current = false
 	if err := d.add(p); err != nil {
 		return err

@@ -20,7 +20,8 @@ type session struct {
 	replyKey   maps.FlowKey
 	reply      maps.Flow
 	hasReply   bool
-	network    uint16
+	network    uint16  // 0 also where a scan did not have to know
+	owner      uint32  // see places.owner; of a scan
 	keeps      [2]bool // whether packets of either direction keep it
 	holdsPort  bool
 	now        uint32
@@ -36,7 +37,8 @@ func (d *Dataplane) pair(key maps.FlowKey, flow maps.Flow) (session, error) {
 	}
 	s.reply, s.hasReply = reply, ok
 	p := d.policy.Load()
-	s.network, s.keeps, s.holdsPort = flow.Network, [2]bool{p.keeps(&flow), p.keeps(&reply)}, holdsPort(&flow)
+	s.network, s.holdsPort = p.places.network(&key, &flow), holdsPort(&flow)
+	s.keeps = [2]bool{p.keeps(&key, &flow), p.keeps(&s.replyKey, &reply)}
 	s.now = uint32(d.cfg.Clock() / time.Second)
 	return s, nil
 }
@@ -120,7 +122,7 @@ func (d *Dataplane) describe(s *session) control.Flow {
 		Proto: maps.ProtocolName(s.key.Proto), Kind: d.maps.Names.FlowKind(s.flow.Kind),
 		Original: control.Tuple{Src: s.key.Src, Dst: s.key.Dst},
 		Reply:    control.Tuple{Src: s.replyKey.Src, Dst: s.replyKey.Dst},
-		State:    s.state(), Network: uint32(s.flow.Network),
+		State:    s.state(), Network: uint32(s.network),
 		Packets: s.flow.Packets, Bytes: s.flow.Bytes, RPackets: s.reply.Packets, RBytes: s.reply.Bytes,
 		Idle: time.Duration(s.idle()) * time.Second, Timeout: d.policy.Load().timeout(s), Stale: s.stale(),
 	}

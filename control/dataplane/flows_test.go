@@ -38,7 +38,7 @@ func (f *fixture) masqueradeTo(remote netip.AddrPort, proto uint8, port, natPort
 	outside := netip.AddrPortFrom(addr("192.0.2.2"), natPort)
 	entry := func(h half, flags maps.FlowFlags, src, dst netip.AddrPort) maps.Flow {
 		return maps.Flow{
-			Src: src, Dst: dst, Slot: veth.Slot, Generation: veth.Generation, Kind: maps.FlowMasquerade, Flags: flags, Network: 1,
+			Src: src, Dst: dst, Slot: veth.Slot, Generation: veth.Generation, Kind: maps.FlowMasquerade, Flags: flags,
 			TCPFlags: h.flags, Seen: uint32((f.clock - h.idle) / time.Second), Packets: h.packets, Bytes: h.packets * 100,
 		}
 	}

@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -22,26 +23,28 @@ type half struct {
 	holds    bool
 }
 
-// pairs scans the table: visit is called for every entry, and met for every session, when its second entry comes by,
+// pairs scans tables: visit is called for every entry, and met for every session, when its second entry comes by,
 // with as much as is needed to judge it. It returns the digests of the reply keys of halves that stayed alone.
-func (c *collector) pairs(ctx context.Context, visit func(maps.FlowKey, maps.Flow, uint64) error, met func(*session) error) (map[uint64]bool, error) {
-	waiting := make(map[uint64]half)
-	var inner error
-	err := c.d.maps.Flows.Each(func(key maps.FlowKey, flow maps.Flow) bool {
-		inner = c.pairUp(waiting, key, flow, visit, met)
-		if inner == nil {
-			inner = ctx.Err()
+func (c *collector) pairs(ctx context.Context, tables []*maps.FlowTable, visit func(maps.FlowKey, maps.Flow, uint64) error, met func(*session) error) (map[uint64]bool, error) {
+	alone := make(map[uint64]bool)
+	for _, table := range tables {
+		waiting := make(map[uint64]half)
+		var inner error
+		err := table.Each(func(key maps.FlowKey, flow maps.Flow) bool {
+			inner = c.pairUp(waiting, key, flow, visit, met)
+			if inner == nil {
+				inner = ctx.Err()
+			}
+			return inner == nil
+		})
+		if err = cmp.Or(err, inner); err != nil {
+			return nil, err
 		}
-		return inner == nil
-	})
-	if err == nil {
-		err = inner
+		for digest := range waiting {
+			alone[digest] = true
+		}
 	}
-	alone := make(map[uint64]bool, len(waiting))
-	for digest := range waiting {
-		alone[digest] = true
-	}
-	return alone, err
+	return alone, nil
 }
 
 func (c *collector) pairUp(waiting map[uint64]half, key maps.FlowKey, flow maps.Flow, visit func(maps.FlowKey, maps.Flow, uint64) error, met func(*session) error) error {
@@ -61,9 +64,12 @@ func (c *collector) pairUp(waiting map[uint64]half, key maps.FlowKey, flow maps.
 		return err
 	}
 	this := half{
-		seen: flow.Seen, owner: flow.Owner, tcpFlags: flow.TCPFlags, answered: flow.Packets > 0,
-		stale: flow.Generation != generation, keeps: c.policy.keeps(&flow),
+		seen: flow.Seen, tcpFlags: flow.TCPFlags, answered: flow.Packets > 0,
+		stale: flow.Generation != generation, keeps: c.policy.keeps(&key, &flow),
 		holds: holdsPort(&flow),
+	}
+	if len(c.tight) > 0 {
+		this.owner = c.policy.places.owner(&key, &flow)
 	}
 	other, ok := waiting[digest]
 	if !ok {
@@ -75,8 +81,9 @@ func (c *collector) pairUp(waiting map[uint64]half, key maps.FlowKey, flow maps.
 	if isReply {
 		ours, theirs = other, this
 	}
-	s.network, s.keeps, s.holdsPort = flow.Network, [2]bool{ours.keeps, theirs.keeps}, ours.holds
-	s.flow = maps.Flow{Seen: ours.seen, Owner: ours.owner, TCPFlags: ours.tcpFlags}
+	s.network, s.owner = c.policy.networkToJudge(&key, &flow), ours.owner
+	s.keeps, s.holdsPort = [2]bool{ours.keeps, theirs.keeps}, ours.holds
+	s.flow = maps.Flow{Seen: ours.seen, TCPFlags: ours.tcpFlags}
 	s.reply = maps.Flow{Seen: theirs.seen, TCPFlags: theirs.tcpFlags}
 	if theirs.answered {
 		s.reply.Packets = 1

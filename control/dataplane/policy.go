@@ -19,10 +19,14 @@ type policy struct {
 	networks map[uint16]control.Timeouts // those that have their own
 	maxFlows uint32
 	bindsTCP bool // TCP is bound, too
+	places   places
 }
 
 func policyOf(want *control.DataplaneState) *policy {
-	p := &policy{told: true, common: want.Timeouts, networks: make(map[uint16]control.Timeouts), maxFlows: want.MaxFlows, bindsTCP: want.BindTCP}
+	p := &policy{
+		told: true, common: want.Timeouts, networks: make(map[uint16]control.Timeouts), maxFlows: want.MaxFlows, bindsTCP: want.BindTCP,
+		places: placesOf(want),
+	}
 	if p.common == (control.Timeouts{}) {
 		p.common = control.DefaultTimeouts()
 	}
@@ -40,6 +44,15 @@ func (p *policy) timeouts(network uint16) control.Timeouts {
 		return own
 	}
 	return p.common
+}
+
+// networkToJudge is the network of an entry, as far as that makes a difference to how long it lives: a scan asks hundreds of thousands
+// of times.
+func (p *policy) networkToJudge(key *maps.FlowKey, f *maps.Flow) uint16 {
+	if len(p.networks) == 0 {
+		return 0
+	}
+	return p.places.network(key, f)
 }
 
 // timeout of a session as it is now.
@@ -62,8 +75,8 @@ func (p *policy) timeout(s *session) time.Duration {
 
 // keeps reports whether a packet of this entry's direction keeps its session. What arrives from outside does not keep what
 // a container began: otherwise anybody could hold its mapping open (RFC 4787 REQ-6, RFC 7857 section 7).
-func (p *policy) keeps(f *maps.Flow) bool {
-	return f.Kind != maps.FlowMasquerade || outbound(f) || p.timeouts(f.Network).InboundRefresh
+func (p *policy) keeps(key *maps.FlowKey, f *maps.Flow) bool {
+	return f.Kind != maps.FlowMasquerade || outbound(f) || p.timeouts(p.networkToJudge(key, f)).InboundRefresh
 }
 
 // rests reports whether the port of a session that is over by time is not to be given to anybody else yet: that of TCP which

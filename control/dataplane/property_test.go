@@ -239,7 +239,7 @@ func (w *world) checkShortcuts(t *rapid.T) {
 		case vmaps.ShortcutIndex(s.Addr) != index:
 			t.Fatalf("%s is at %d", s.Addr, index)
 		case isEndpoint && s.Index == e.Index && s.Slot == e.Slot && s.Generation == e.Generation && s.Network == e.Network && s.MAC == e.MAC &&
-			s.Bridge == networks[uint32(e.Network)].Bridge:
+			s.Bridge == networks[uint32(e.Network)].Bridge && s.BridgeMAC == e.BridgeMAC && s.MTU == e.MTU:
 		case !isEndpoint && isLocal && uint32(s.Network) == local.Network && s.Index == 0 && s.Bridge == 0:
 		default:
 			t.Fatalf("shortcut %+v; endpoint %+v, address %+v", s, e, local)

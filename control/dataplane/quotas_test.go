@@ -128,7 +128,7 @@ func TestTightQuota(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		flow.Owner = flow.Slot
+		flow.Iif = 11
 		f.put(key, flow)
 	}
 	for port := uint16(2000); port < 2006; port++ {
@@ -159,7 +159,7 @@ func TestFlushGivesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flow.Owner = flow.Slot
+	flow.Iif = 11
 	f.put(key, flow)
 	slot := f.use(11, maps.Quota{Flows: 1})
 	index := maps.PortIndex(tcp, 20000)

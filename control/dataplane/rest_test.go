@@ -3,9 +3,12 @@
 package dataplane_test
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/maps"
 	"github.com/vethway/vethway/test/behaviour"
 )
@@ -149,4 +152,45 @@ func TestPortsOfTheGoneRest(t *testing.T) {
 			t.Errorf("%d entries are left", n)
 		}
 	})
+}
+
+// TestTimeoutsOfTwoNetworks: an entry does not say which one it is of, and its container may be gone.
+func TestTimeoutsOfTwoNetworks(t *testing.T) {
+	behaviour.NeedRoot(t)
+	behaviour.Covers(t, "N16", behaviour.None)
+	f := newFixture(t)
+	s := oneNetwork()
+	s.Timeouts = control.DefaultTimeouts()
+	own, other := s.Timeouts, s.Timeouts
+	own.UDP, own.PortRest, other.UDP, other.PortRest = 200*time.Second, 300*time.Second, 400*time.Second, time.Second
+	s.Networks[0].Timeouts = &own
+	s.Networks = append(s.Networks, control.DataplaneNetwork{
+		ID: 2, BridgeIndex: 20, BridgeMAC: mac(9), MTU: 1500, Subnets: []netip.Prefix{prefix("172.30.0.0/16"), prefix("fd00::/16")}, Timeouts: &other,
+	})
+	f.sync(s)
+	for _, fam := range families() {
+		for _, who := range []begun{outbound, byStack, inbound, publishing, routing} {
+			f.put2(fam, who, udp, half{packets: 1}, half{})
+			if got := f.flows(); len(got) != 1 || got[0].Network != 1 || got[0].Timeout != own.UDP {
+				t.Errorf("begun %d: listed as %+v", who, got)
+			}
+			f.lives(fmt.Sprintf("%s, begun %d", fam.name, who), own.UDP)
+		}
+	}
+	fam := families()[0]
+	f.put2(fam, outbound, tcp, half{syn | ack, 9, 0}, half{syn | ack, 9, 0})
+	s.Endpoints, s.Published = nil, nil
+	f.sync(s)
+	f.collect()
+	f.retired("its container is gone")
+	f.clock += 299 * time.Second
+	f.collect()
+	if n := len(load(t, f.maps().Flows)); n != 1 {
+		t.Errorf("the port did not rest as long as its network says: %d entries", n)
+	}
+	f.clock += time.Second
+	f.collect()
+	if n := len(load(t, f.maps().Flows)); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
 }

@@ -44,7 +44,7 @@ func (p *plan) planShortcuts() {
 		n := p.networks[uint32(e.Network)]
 		place(maps.Shortcut{
 			Addr: a, Index: e.Index, Slot: e.Slot, Generation: e.Generation, Network: e.Network, MAC: e.MAC,
-			Flags: n.Flags, Bridge: n.Bridge,
+			Flags: n.Flags, Bridge: n.Bridge, BridgeMAC: e.BridgeMAC, MTU: e.MTU,
 		})
 	}
 	for _, prefix := range slices.SortedFunc(stdmaps.Keys(p.addresses), mostSpecificFirst) {

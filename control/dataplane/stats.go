@@ -20,7 +20,8 @@ func (d *Dataplane) FlowStats(ctx context.Context) (control.FlowStats, error) {
 	var s control.FlowStats
 	use := make(poolUse)
 	err := inOrder(
-		func() error { return d.countFlows(ctx, &s.Flows, use) },
+		func() error { return d.countFlows(ctx, d.maps.Flows.IPv4, &s.Flows4, use) },
+		func() error { return d.countFlows(ctx, d.maps.Flows.IPv6, &s.Flows6, use) },
 		func() error { return d.countBindings(ctx, &s.Bindings, use) },
 		func() (err error) { s.Endpoints, err = d.endpointUse(); return err },
 		func() (err error) { s.Pools, err = d.pools(use); return err },
@@ -53,11 +54,11 @@ func (u poolUse) add(at netip.AddrPort, proto uint8) {
 func (p *portSet) has(port uint16) bool { return p[port/64]&(1<<(port%64)) != 0 }
 
 // countFlows also finds the ports of TCP, unless they are bound like those of the others.
-func (d *Dataplane) countFlows(ctx context.Context, table *control.TableUse, use poolUse) error {
-	table.Capacity = d.maps.Flows.Capacity()
+func (d *Dataplane) countFlows(ctx context.Context, table *maps.FlowTable, of *control.TableUse, use poolUse) error {
+	of.Capacity = table.Capacity()
 	bound := d.policy.Load().bindsTCP
-	err := d.maps.Flows.Each(func(key maps.FlowKey, f maps.Flow) bool {
-		table.Entries++
+	err := table.Each(func(key maps.FlowKey, f maps.Flow) bool {
+		of.Entries++
 		switch {
 		case key.Proto != unix.IPPROTO_TCP || bound:
 		case holdsPort(&f):

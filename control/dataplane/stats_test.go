@@ -27,6 +27,7 @@ func TestFlowStats(t *testing.T) {
 	f.masquerade(tcp, 40000, 20000, half{syn, 1, 0}, half{})
 	f.masquerade(tcp, 40001, 20001, half{syn, 1, 0}, half{})
 	f.put2(families()[0], publishing, tcp, half{syn, 1, 0}, half{})
+	f.put2(families()[1], publishing, tcp, half{syn, 1, 0}, half{})
 	f.bind(5000, 5000)
 	first, last := f.ld.Pool()
 	size := int(last) - int(first) + 1
@@ -35,7 +36,7 @@ func TestFlowStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := control.FlowStats{
-		Flows: control.TableUse{Entries: 6, Capacity: 4096}, Bindings: control.TableUse{Entries: 2, Capacity: f.maps().Bindings.Capacity()},
+		Flows4: control.TableUse{Entries: 6, Capacity: 4096}, Flows6: control.TableUse{Entries: 2, Capacity: 4096}, Bindings: control.TableUse{Entries: 2, Capacity: f.maps().Bindings.Capacity()},
 		Pools: []control.PoolUse{
 			{Addr: addr("192.0.2.2"), Proto: "tcp", Ports: 2, Size: size - 2}, // less 8080 and 9000
 			{Addr: addr("192.0.2.2"), Proto: "udp", Ports: 1, Size: size},

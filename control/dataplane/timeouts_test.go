@@ -60,7 +60,7 @@ func (f *fixture) put2(fam family, who begun, proto uint8, first, answer half) {
 	remote := netip.AddrPortFrom(fam.remote, 5000)
 	entry := func(h half, kind maps.FlowKind, flags maps.FlowFlags, action uint8, src, dst netip.AddrPort) maps.Flow {
 		return maps.Flow{
-			Src: src, Dst: dst, Slot: veth.Slot, Generation: veth.Generation, Kind: kind, Flags: flags, Action: action, Network: 1,
+			Src: src, Dst: dst, Slot: veth.Slot, Generation: veth.Generation, Kind: kind, Flags: flags, Action: action,
 			TCPFlags: h.flags, Seen: uint32((f.clock - h.idle) / time.Second), Packets: h.packets,
 		}
 	}

@@ -117,39 +117,63 @@ func (h *hexBytes) UnmarshalJSON(text []byte) error {
 
 func (h hexBytes) String() string { return fmt.Sprintf("% x", []byte(h)) }
 
+// table is one of the flow tables, as bpftool shows it: how long the addresses in front of a key are, and where the rest begins.
+type table struct {
+	name        string
+	addr, ports uintptr
+	seen        uintptr // in the value
+}
+
+func tables() []table {
+	return []table{
+		{bpf.VethwayMapFlows4, unsafe.Sizeof(bpf.VethwayFlow4Key{}.Src), unsafe.Offsetof(bpf.VethwayFlow4Key{}.Sport), unsafe.Offsetof(bpf.VethwayFlow4Value{}.Seen)},
+		{bpf.VethwayMapFlows6, unsafe.Sizeof(bpf.VethwayFlowKey{}.Src), unsafe.Offsetof(bpf.VethwayFlowKey{}.Sport), unsafe.Offsetof(bpf.VethwayFlow6Value{}.Seen)},
+	}
+}
+
 func (c vethwayClock) age(ctx context.Context, match func(src, dst netip.AddrPort) bool, by time.Duration) error {
-	host := c.target.Lab()
-	path := maps.Paths{Root: host.Pins()}.Map(bpf.VethwayMapFlows)
+	for _, t := range tables() {
+		if err := c.ageTable(ctx, t, match, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c vethwayClock) ageTable(ctx context.Context, t table, match func(src, dst netip.AddrPort) bool, by time.Duration) error {
+	path := maps.Paths{Root: c.target.Lab().Pins()}.Map(t.name)
 	text, err := bpftool(ctx, "", "-j", "map", "dump", "pinned", path)
 	if err != nil {
 		return err
 	}
 	var entries []entry
 	if err := json.Unmarshal([]byte(text), &entries); err != nil {
-		return fmt.Errorf("read flows: %w", err)
+		return fmt.Errorf("read %s: %w", t.name, err)
 	}
 	var batch strings.Builder
-	at := unsafe.Offsetof(bpf.VethwayFlowValue{}.Seen)
 	for _, e := range entries {
-		if !match(tuple(e.Key)) {
+		if !match(t.tuple(e.Key)) {
 			continue
 		}
-		seen := binary.NativeEndian.Uint32(e.Value[at:]) - uint32(by/time.Second)
-		binary.NativeEndian.PutUint32(e.Value[at:], seen)
+		seen := binary.NativeEndian.Uint32(e.Value[t.seen:]) - uint32(by/time.Second)
+		binary.NativeEndian.PutUint32(e.Value[t.seen:], seen)
 		fmt.Fprintf(&batch, "map update pinned %s key hex %s value hex %s exist\n", path, e.Key, e.Value)
+	}
+	if batch.Len() == 0 {
+		return nil
 	}
 	_, err = bpftool(ctx, batch.String(), "batch", "file", "-")
 	return err
 }
 
 // tuple reads a flow's key: two addresses, two ports.
-func tuple(key []byte) (src, dst netip.AddrPort) {
+func (t table) tuple(key []byte) (src, dst netip.AddrPort) {
 	at := func(addr, port uintptr) netip.AddrPort {
-		a := netip.AddrFrom16([16]byte(key[addr : addr+16])).Unmap()
+		// The length is that of an address: it is one.
+		a, _ := netip.AddrFromSlice(key[addr : addr+t.addr])
 		return netip.AddrPortFrom(a, binary.BigEndian.Uint16(key[port:]))
 	}
-	var k bpf.VethwayFlowKey
-	return at(unsafe.Offsetof(k.Src), unsafe.Offsetof(k.Sport)), at(unsafe.Offsetof(k.Dst), unsafe.Offsetof(k.Dport))
+	return at(0, t.ports), at(t.addr, t.ports+2)
 }
 
 // conntrackClock asks the kernel's connection tracking.

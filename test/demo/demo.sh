@@ -83,7 +83,7 @@ chapter "Where the translations are"
 explain "The flow table is a BPF map. What the initiator sends, and what comes back, tell the translation."
 show_head 12 vethway flow ls -o table
 explain "" "The same map as it is pinned in the BPF file system, decoded without asking the daemon:"
-show_head 5 vethway map dump flows -o table
+show_head 5 vethway map dump flows4 -o table
 show_head 5 vethway map dump published -o table
 show vethway map ls --format '{{.Get "name"}}: {{with .Get "entries"}}{{.}}{{else}}0{{end}} of {{.Get "max_entries"}}'
 

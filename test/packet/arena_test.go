@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	arenaFlows  = 1024 // entries in the flow table
+	arenaFlows  = 1024 // entries in each flow table
 	arenaOthers = 1024 // entries in the other tables that packets fill
 	arenaQuota  = 60   // sessions that a container may have
 )
@@ -39,12 +39,13 @@ type arena struct {
 	marks  []byte
 	work   chan func() // for a thread inside the host
 
-	flows     *table[flowKey, flowValue]
+	flows     *flowsTable
 	bindings  *table[bpf.VethwayBindingKey, bpf.VethwayBindingValue]
 	fragments *table[bpf.VethwayFragmentKey, bpf.VethwayFragmentValue]
 	origins   *table[bpf.VethwayOriginKey, bpf.VethwayOriginValue]
 	sources   *table[bpf.VethwayAddr, bpf.VethwaySourceValue]
 	splices   *table[bpf.VethwaySpliceKey, bpf.VethwaySpliceValue]
+	ways      *table[uint32, bpf.VethwayWayValue]
 	sockets   []io.Closer
 	renewed   bool // some container has another generation now
 	tunMAC    mac
@@ -131,13 +132,14 @@ func (a *arena) furnish(t testing.TB) error {
 			f.openAll(t, proto)
 		}
 	}
-	var errs [6]error
-	a.flows, errs[0] = newTable[flowKey, flowValue](a.Flows)
+	var errs [7]error
+	a.flows, errs[0] = newFlowsTable(a.Flows)
 	a.bindings, errs[1] = newTable[bpf.VethwayBindingKey, bpf.VethwayBindingValue](a.Bindings)
 	a.fragments, errs[2] = newTable[bpf.VethwayFragmentKey, bpf.VethwayFragmentValue](a.Fragments)
 	a.origins, errs[3] = newTable[bpf.VethwayOriginKey, bpf.VethwayOriginValue](a.Origins)
 	a.sources, errs[4] = newTable[bpf.VethwayAddr, bpf.VethwaySourceValue](a.Sources)
 	a.splices, errs[5] = newTable[bpf.VethwaySpliceKey, bpf.VethwaySpliceValue](a.Splices)
+	a.ways, errs[6] = newTable[uint32, bpf.VethwayWayValue](a.Ways)
 	return errors.Join(errs[:]...)
 }
 
@@ -188,7 +190,8 @@ func (a *arena) restore() error {
 		for _, c := range a.containers {
 			err = errors.Join(err, a.renew(c.name, generation))
 		}
-		err = errors.Join(err, a.Generations.Put(uint32(slotRoutes), uint32(1)))
+		// What else the ways of next hops have become is no matter: they are a cache.
+		err = errors.Join(err, a.Generations.Put(uint32(slotRoutes), uint32(1)), a.ways.read(), a.ways.restore())
 	}
 	return errors.Join(err, a.recount())
 }

@@ -77,11 +77,13 @@ func (f family) benchmarks(b *testing.B) []benchmark {
 	out.flags, in.flags = ack, ack
 	out.payload, in.payload = make([]byte, 64), make([]byte, 64)
 	out.ttl, in.ttl = benchTTL, benchTTL
-	in.dst, in.dstMAC = f.host(), mac{} // loopback's
+	// Back and forth between two addresses that a container has.
+	in.dst, in.dstMAC = f.parse("192.0.2.60", "2001:db8:2::60"), mac{} // loopback's
+	f.shortcut(b, in.dst, f.shortcutTo("c1", in.dst))
 
 	sent := out
 	sent.src, sent.sport = f.host(), 6000
-	f.ring(b, out, sent, f.outward(loopback))
+	f.ring(b, out, sent, f.outward(b, loopback))
 	delivered := in
 	delivered.dst, delivered.dport = f.container("c1"), 7000
 	f.ring(b, in, delivered, f.inward())
@@ -92,12 +94,11 @@ func (f family) benchmarks(b *testing.B) []benchmark {
 		Addr4: toAddr(c1.addr4), Addr6: toAddr(c1.addr6), Slot: c1.slot, Generation: generation,
 		Bridge: c1.network.ifindex, Network: c1.network.id, Mtu: 1500, Mac: c1.mac, Flags: c1.network.flags,
 	}))
-	f.shortcut(b, f.container("c1"), bpf.VethwayShortcutValue{
-		Addr: toAddr(f.container("c1")), Kind: shortcutEndpoint, Ifindex: loopback, Slot: c1.slot, Generation: generation,
-		Network: c1.network.id, Mac: c1.mac, Flags: c1.network.flags,
-	})
+	self := f.endpointShortcut("c1")
+	self.Ifindex = loopback
+	f.shortcut(b, f.container("c1"), self)
 	hosts := in
-	hosts.dport = 50000
+	hosts.dst, hosts.dport = f.host(), 50000
 	hostsOwn := hosts.answer()
 	return []benchmark{
 		{"container to outside", f.FromContainer, out, redirect},
@@ -108,15 +109,14 @@ func (f family) benchmarks(b *testing.B) []benchmark {
 	}
 }
 
-func (f family) outward(iif uint32) flowValue {
-	return flowValue{Iif: iif, Oif: f.uplinks["eth0"].ifindex, RouteGeneration: 1, NextHop: toAddr(f.remote()), Mtu: 1500,
-		Kind: bpf.VethwayFlowKindFLOW_MASQUERADE, Action: bpf.VethwayFlowActionFLOW_TO_UPLINK}
+func (f family) outward(b *testing.B, iif uint32) flowValue {
+	b.Helper()
+	check(b, f.Ways.Put(uint32(7), bpf.VethwayWayValue{Generation: 1, Routes: 1, Oif: f.uplinks["eth0"].ifindex, Mtu: 1500, NextHop: toAddr(f.remote())}))
+	return flowValue{Iif: iif, Way: 7<<wayBits | 1, Kind: bpf.VethwayFlowKindFLOW_MASQUERADE, Action: bpf.VethwayFlowActionFLOW_TO_UPLINK}
 }
 
 func (f family) inward() flowValue {
-	c := f.containers["c1"]
-	return flowValue{Oif: c.ifindex, Mtu: 1500, Dmac: c.mac, Smac: c.network.mac,
-		Kind: bpf.VethwayFlowKindFLOW_PUBLISHED, Action: bpf.VethwayFlowActionFLOW_TO_PEER}
+	return flowValue{Way: f.containers["c1"].ifindex, Kind: bpf.VethwayFlowKindFLOW_PUBLISHED, Action: bpf.VethwayFlowActionFLOW_TO_PEER}
 }
 
 // ring makes two flows that turn one packet into the other and back.
@@ -124,24 +124,18 @@ func (f family) ring(b *testing.B, one, two packet, v flowValue) {
 	b.Helper()
 	for range 2 {
 		v.N_src, v.N_dst, v.N_sport, v.N_dport = toAddr(two.src), toAddr(two.dst), wire(two.sport), wire(two.dport)
-		v.AddrDiff = uint32(difference(one, two, true))
-		v.PortDiff = uint32(difference(one, two, false))
+		if f.six {
+			v.AddrDiff = uint32(difference(one, two))
+		}
 		v.Slot, v.Generation, v.Flags = slotHost, generation, flowPorts
 		check(b, f.Flows.Put(key(one), v))
 		one, two = two, one
 	}
 }
 
-// difference is what the translation adds to a checksum, as the machine has it.
-func difference(from, to packet, addresses bool) uint16 {
-	words := func(p packet) []byte {
-		if addresses {
-			return append(p.src.AsSlice(), p.dst.AsSlice()...)
-		}
-		h := make([]byte, 4)
-		p.ports(h)
-		return h
-	}
+// difference is what the translation of addresses adds to a checksum, as the machine has it.
+func difference(from, to packet) uint16 {
+	words := func(p packet) []byte { return append(p.src.AsSlice(), p.dst.AsSlice()...) }
 	var inverted []byte
 	for _, c := range words(from) {
 		inverted = append(inverted, ^c)
@@ -179,7 +173,7 @@ func (f family) begin(b *testing.B) {
 	for b.Loop() {
 		n := len(spent)
 		if n%(entries/2) == 0 {
-			emptyMap(b, f.Flows)
+			f.Flows.empty(b)
 		}
 		in.sport = 1024 + uint16(n%ports)
 		remote[len(remote)-1] = byte(100 + n/ports)

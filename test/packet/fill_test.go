@@ -57,10 +57,7 @@ func (w *world) fillContainer(t testing.TB, c *container) {
 			Ifindex: c.ifindex, Slot: c.slot, Generation: generation, Network: c.network.id, Mtu: 1500,
 			Mac: c.mac, BridgeMac: c.network.mac,
 		}))
-		w.shortcut(t, a, bpf.VethwayShortcutValue{
-			Addr: toAddr(a), Kind: shortcutEndpoint, Ifindex: c.ifindex, Slot: c.slot, Generation: generation,
-			Network: c.network.id, Mac: c.mac, Flags: c.network.flags, Bridge: c.network.ifindex,
-		})
+		w.shortcut(t, a, w.shortcutTo(c.name, a))
 	}
 	check(t, w.Veths.Put(c.ifindex, bpf.VethwayVethValue{
 		Addr4: toAddr(c.addr4), Addr6: toAddr(c.addr6), Slot: c.slot, Generation: generation,

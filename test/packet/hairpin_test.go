@@ -36,15 +36,15 @@ func TestHairpin(t *testing.T) {
 				delivered.src, delivered.dst, delivered.dport = c.seen, f.container("c1"), 80
 				delivered = *f.into("c1", delivered)
 				f.run(t, c.name, step{prog: f.FromContainer, in: in, ctx: f.at(c.from), verdict: redirect, out: &delivered, flows: 2})
-				if got := f.flow(t, in).Oif; got != f.containers["c1"].ifindex {
-					t.Errorf("%s: oif %d", c.name, got)
+				if got := f.flow(t, in).Way; got != f.containers["c1"].ifindex {
+					t.Errorf("%s: by interface %d", c.name, got)
 				}
 				reply := delivered.answer()
 				replied := reply
 				replied.src, replied.sport, replied.dst = c.by, 8080, in.src
 				f.run(t, c.name+": answer", step{prog: f.FromContainer, in: reply, ctx: f.at("c1"), verdict: redirect, out: f.into(c.from, replied)})
-				if got := f.flow(t, reply).Oif; got != f.containers[c.from].ifindex {
-					t.Errorf("%s: answer: oif %d", c.name, got)
+				if got := f.flow(t, reply).Way; got != f.containers[c.from].ifindex {
+					t.Errorf("%s: answer: by interface %d", c.name, got)
 				}
 				in.flags, delivered.flags = ack, ack
 				f.run(t, c.name+": again", step{prog: f.FromContainer, in: in, ctx: f.at(c.from), verdict: redirect, out: &delivered})
@@ -93,9 +93,9 @@ func TestHostService(t *testing.T) {
 		} {
 			f.run(t, c.name, step{prog: f.FromContainer, in: c.in, ctx: f.at("c1"), verdict: next})
 		}
-		// The host's answer passes the bridge.
+		// The host's answer goes past the bridge.
 		answer := f.from("c1", f.gateway("c1"), 5000, 53).answer()
-		f.run(t, "answer", step{prog: f.ToBridge, in: answer, ctx: f.atBridge("c1", ""), verdict: next})
+		f.run(t, "answer", step{prog: f.ToBridge, in: answer, ctx: f.atBridge("c1", ""), verdict: redirect})
 	})
 }
 
@@ -127,5 +127,25 @@ func TestInternal(t *testing.T) {
 		out := f.from("i1", f.remote(), 5000, 80)
 		f.run(t, "by the stack", step{prog: f.ToUplink, in: out, ctx: f.atUplink("eth0"),
 			verdict: drop, hook: toUplink, reason: bpf.VethwayDropReasonDROP_INTERNAL})
+	})
+}
+
+// Whose address has become another container's meanwhile is sent nothing: the session hangs on the port, which is still there.
+func TestHairpinOfWhoIsGone(t *testing.T) {
+	bothWays(t, func(t *testing.T, f family) {
+		in := f.from("c2", f.host(), 5000, 8080)
+		delivered := in
+		delivered.dst, delivered.dport = f.container("c1"), 80
+		delivered = *f.into("c1", delivered)
+		f.run(t, "open", step{prog: f.FromContainer, in: in, ctx: f.at("c2"), verdict: redirect, out: &delivered, flows: 2})
+		c2 := f.containers["c2"]
+		before := c2.ifindex
+		c2.ifindex = f.containers["d1"].ifindex
+		f.fillContainer(t, c2)
+		f.run(t, "answer", step{
+			prog: f.FromContainer, in: delivered.answer(), ctx: f.at("c1"), verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_UNKNOWN_ENDPOINT,
+		})
+		c2.ifindex = before
+		f.fill(t)
 	})
 }

@@ -6,7 +6,7 @@ package packet
 // counters: that is what the types are for, and all.
 const (
 	markPageSize = 128
-	markPages    = 80
+	markPages    = 96
 )
 
 func markPage[T any](page *[markPageSize]byte) {
@@ -172,6 +172,10 @@ func mark(marks []byte) bool {
 		markPage[[68]byte], markPage[[69]byte], markPage[[70]byte], markPage[[71]byte],
 		markPage[[72]byte], markPage[[73]byte], markPage[[74]byte], markPage[[75]byte],
 		markPage[[76]byte], markPage[[77]byte], markPage[[78]byte], markPage[[79]byte],
+		markPage[[80]byte], markPage[[81]byte], markPage[[82]byte], markPage[[83]byte],
+		markPage[[84]byte], markPage[[85]byte], markPage[[86]byte], markPage[[87]byte],
+		markPage[[88]byte], markPage[[89]byte], markPage[[90]byte], markPage[[91]byte],
+		markPage[[92]byte], markPage[[93]byte], markPage[[94]byte], markPage[[95]byte],
 	} {
 		page := (*[markPageSize]byte)(marks[i*markPageSize:])
 		if *page == [markPageSize]byte{} {

@@ -22,9 +22,9 @@ func TestMasquerade(t *testing.T) {
 			sent := out
 			sent.src = f.host()
 			f.run(t, name+" first", step{prog: f.FromContainer, in: out, ctx: f.at("c1"), verdict: redirect, out: outOf(sent), flows: 2})
-			flow := f.flow(t, out)
+			flow, way := f.flow(t, out), f.way(t, out)
 			if flow.Kind != bpf.VethwayFlowKindFLOW_MASQUERADE || flow.Action != bpf.VethwayFlowActionFLOW_TO_UPLINK ||
-				flow.Oif != f.uplinks["eth0"].ifindex || fromAddr(flow.NextHop) != f.remote() {
+				way.Oif != f.uplinks["eth0"].ifindex || fromAddr(way.NextHop) != f.remote() {
 				t.Errorf("%s: flow\n%s", name, f.describe(t))
 			}
 
@@ -143,20 +143,20 @@ func TestMasqueradeFollowsRoutes(t *testing.T) {
 		via := f.parse("192.0.2.200", "2001:db8:2::200")
 		f.routed(t, dst, "eth0", via, netip.Addr{}, func() {
 			f.run(t, "before it is told", again)
-			if got := fromAddr(f.flow(t, one).NextHop); got != f.remote() {
+			if got := fromAddr(f.way(t, one).NextHop); got != f.remote() {
 				t.Errorf("before it is told: next hop %s", got)
 			}
 			f.setGeneration(t, slotRoutes, 2)
 			f.run(t, "another next hop", again)
-			if got := fromAddr(f.flow(t, one).NextHop); got != via {
-				t.Errorf("another next hop: %s, want %s", got, via)
+			if way := f.way(t, one); fromAddr(way.NextHop) != via || way.Routes != 2 {
+				t.Errorf("another next hop: %+v, want %s", way, via)
 			}
 		})
 		f.routed(t, dst, "eth1", f.parse("198.51.100.3", "2001:db8:3::3"), netip.Addr{}, func() {
 			f.setGeneration(t, slotRoutes, 3)
 			f.run(t, "fixed: another uplink", fixedAgain)
-			if got := f.flow(t, fixed).Oif; got != f.uplinks["eth1"].ifindex {
-				t.Errorf("fixed: another uplink: oif %d", got)
+			if way := f.way(t, fixed); way.Oif != f.uplinks["eth1"].ifindex || way.Routes != 3 {
+				t.Errorf("fixed: another uplink: %+v", way)
 			}
 			f.run(t, "another address", step{prog: f.FromContainer, in: one, ctx: f.at("c1"),
 				verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_SOURCE_GONE, flows: -2})

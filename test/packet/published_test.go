@@ -25,12 +25,15 @@ func (f family) publishedSession(t *testing.T, in packet, target string, port ui
 	s.delivered = *f.into(target, s.delivered)
 	f.run(t, "first", step{prog: f.FromUplink, in: in, ctx: f.atUplink("eth0"), verdict: redirect, out: &s.delivered, flows: 2})
 	s.reply = s.delivered.answer()
+	if way := f.flow(t, s.reply).Way; way != 0 {
+		t.Errorf("nobody has answered, and the answer's way is %#x", way)
+	}
 	s.replied = s.reply
 	s.replied.src, s.replied.sport = in.dst, in.dport
 	s.replied = *outOf(s.replied)
 	f.run(t, "answer", step{prog: f.FromContainer, in: s.reply, ctx: f.at(target), verdict: redirect, out: &s.replied})
-	if flow := f.flow(t, s.reply); flow.Oif != f.uplinks["eth0"].ifindex || fromAddr(flow.NextHop) != f.remote() {
-		t.Errorf("answer: flow\n%s", f.describe(t))
+	if way := f.way(t, s.reply); way.Oif != f.uplinks["eth0"].ifindex || fromAddr(way.NextHop) != f.remote() {
+		t.Errorf("answer: leaves by %+v", way)
 	}
 	return s
 }

@@ -160,17 +160,11 @@ func verdictName(v uint32) string {
 	return fmt.Sprint(v)
 }
 
-// flows reads the flow table.
+// flows reads the flow tables.
 func (w *world) flows(t testing.TB) map[flowKey]flowValue {
 	t.Helper()
-	all := map[flowKey]flowValue{}
-	var k flowKey
-	var v flowValue
-	it := w.Flows.Iterate()
-	for it.Next(&k, &v) {
-		all[k] = v
-	}
-	check(t, it.Err())
+	all, err := w.Flows.all()
+	check(t, err)
 	return all
 }
 
@@ -197,7 +191,7 @@ func (w *world) clear(t testing.TB) {
 			check(t, w.PortFlows.Put(maps.PortIndex(k.Proto, port), uint32(0)))
 		}
 	}
-	emptyMap(t, w.Flows)
+	w.Flows.empty(t)
 	emptyMap(t, w.Bindings)
 	emptyMap(t, w.Quotas)
 }
@@ -212,8 +206,8 @@ func (w *world) describe(t testing.TB) string {
 }
 
 func describeFlow(k flowKey, v flowValue) string {
-	return fmt.Sprintf("%s:%d to %s:%d proto %d: kind %d action %d flags %d iif %d oif %d slot %d.%d, becomes %s:%d to %s:%d",
-		fromAddr(k.Src), wire(k.Sport), fromAddr(k.Dst), wire(k.Dport), k.Proto, v.Kind, v.Action, v.Flags, v.Iif, v.Oif, v.Slot, v.Generation,
+	return fmt.Sprintf("%s:%d to %s:%d proto %d: kind %d action %d flags %d iif %d way %d.%d slot %d.%d, becomes %s:%d to %s:%d",
+		fromAddr(k.Src), wire(k.Sport), fromAddr(k.Dst), wire(k.Dport), k.Proto, v.Kind, v.Action, v.Flags, v.Iif, v.Way>>20, v.Way&0xfffff, v.Slot, v.Generation,
 		fromAddr(v.N_src), wire(v.N_sport), fromAddr(v.N_dst), wire(v.N_dport))
 }
 

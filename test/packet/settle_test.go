@@ -111,25 +111,9 @@ func (s *storm) halve() func() error {
 	}
 }
 
-// scanner goes through the flow table so many entries at a time, over and over.
+// scanner goes through the flow table.
 func (s *storm) scanner(size int) func(func(flowKey, flowValue) error) error {
-	var cursor ebpf.MapBatchCursor
-	keys, values := make([]flowKey, size), make([]flowValue, size)
-	return func(visit func(flowKey, flowValue) error) error {
-		n, err := s.Flows.BatchLookup(&cursor, keys, values, nil)
-		if err != nil {
-			cursor = ebpf.MapBatchCursor{}
-			if !errors.Is(err, ebpf.ErrKeyNotExist) {
-				return err
-			}
-		}
-		for i := range n {
-			if err := visit(keys[i], values[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	return s.Flows.scanner(s.six, size)
 }
 
 // settle collects once what is over or half, and judges what is left.
@@ -186,7 +170,7 @@ func (s *storm) settle() {
 // sessions that there are.
 func (s *storm) judgeCounts(flows map[flowKey]flowValue) {
 	t := s.t
-	want := countsOf(flows)
+	want := s.countsOf(flows)
 	n := s.PortFlows.MaxEntries()
 	keys, counted := make([]uint32, n), make([]uint32, n)
 	var cursor ebpf.MapBatchCursor

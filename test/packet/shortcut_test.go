@@ -193,9 +193,14 @@ func (f family) pastTheBridgeRaw(t *testing.T, plain packet) {
 }
 
 func (f family) endpointShortcut(name string) bpf.VethwayShortcutValue {
-	c := f.containers[name]
+	return f.shortcutTo(name, f.container(name))
+}
+
+// shortcutTo is a container's with any address.
+func (w *world) shortcutTo(name string, a netip.Addr) bpf.VethwayShortcutValue {
+	c := w.containers[name]
 	return bpf.VethwayShortcutValue{
-		Addr: toAddr(f.container(name)), Kind: shortcutEndpoint, Ifindex: c.ifindex, Slot: c.slot, Generation: generation,
-		Network: c.network.id, Mac: c.mac, Flags: c.network.flags, Bridge: c.network.ifindex,
+		Addr: toAddr(a), Kind: shortcutEndpoint, Ifindex: c.ifindex, Slot: c.slot, Generation: generation,
+		Network: c.network.id, Mac: c.mac, Flags: c.network.flags, Bridge: c.network.ifindex, BridgeMac: c.network.mac, Mtu: 1500,
 	}
 }

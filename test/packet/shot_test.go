@@ -218,14 +218,14 @@ type counts struct {
 	owners map[uint32]uint32 // by slot
 }
 
-func countsOf(flows map[flowKey]flowValue) counts {
+func (w *world) countsOf(flows map[flowKey]flowValue) counts {
 	c := counts{map[uint32]uint32{}, map[uint32]uint32{}}
 	for k, v := range flows {
 		if v.Flags&(flowReply|flowNATSource) == flowNATSource {
 			c.ports[maps.PortIndex(k.Proto, wire(v.N_sport))]++
 		}
-		if v.Owner != 0 {
-			c.owners[v.Owner]++
+		if owner := w.owner(k, v); owner != 0 {
+			c.owners[owner]++
 		}
 	}
 	return c
@@ -234,7 +234,7 @@ func countsOf(flows map[flowKey]flowValue) counts {
 // judgeCounts checks that the sessions of each port and container are counted,
 // and that no container has more than it may.
 func (a *arena) judgeCounts() error {
-	want, base := countsOf(a.flows.now), countsOf(a.flows.base)
+	want, base := a.countsOf(a.flows.now), a.countsOf(a.flows.base)
 	for index := range union(want.ports, base.ports) {
 		var got uint32
 		if err := a.PortFlows.Lookup(index, &got); err != nil {
@@ -258,7 +258,7 @@ func (a *arena) judgeCounts() error {
 
 // recount sets what is counted to what was there before.
 func (a *arena) recount() error {
-	now, base := countsOf(a.flows.now), countsOf(a.flows.base)
+	now, base := a.countsOf(a.flows.now), a.countsOf(a.flows.base)
 	var err error
 	for index := range union(now.ports, base.ports) {
 		if now.ports[index] != base.ports[index] {

@@ -75,7 +75,7 @@ func TestTunnel(t *testing.T) {
 			replied := reply
 			replied.src, replied.sport = host, 8080
 			f.run(t, "published, answer", step{prog: f.FromContainer, in: reply, ctx: f.at("c1"), verdict: redirect, out: outOf(replied)})
-			if got := f.flow(t, reply).Oif; got != f.uplinks["tun0"].ifindex {
+			if got := f.way(t, reply).Oif; got != f.uplinks["tun0"].ifindex {
 				t.Errorf("published, answer: oif %d", got)
 			}
 			s.flows = 0

@@ -18,10 +18,8 @@ import (
 
 // Short names for what the tests use all the time.
 type (
-	flowKey   = bpf.VethwayFlowKey
-	flowValue = bpf.VethwayFlowValue
-	reason    = bpf.VethwayDropReason
-	hook      = bpf.VethwayHook
+	reason = bpf.VethwayDropReason
+	hook   = bpf.VethwayHook
 )
 
 const (
@@ -60,7 +58,9 @@ type programs struct {
 	GC            *ebpf.Program `ebpf:"vw_gc"`
 	GCBinding     *ebpf.Program `ebpf:"vw_gc_binding"`
 
-	Flows       *ebpf.Map `ebpf:"flows"`
+	Flows4      *ebpf.Map `ebpf:"flows4"`
+	Flows6      *ebpf.Map `ebpf:"flows6"`
+	Ways        *ebpf.Map `ebpf:"ways"`
 	Bindings    *ebpf.Map `ebpf:"bindings"`
 	PortFlows   *ebpf.Map `ebpf:"port_flows"`
 	Quotas      *ebpf.Map `ebpf:"quotas"`
@@ -91,6 +91,7 @@ type world struct {
 	programs
 	*lab
 	made  knobs
+	Flows flowTables
 	slots uint32   // given to published ports
 	used  []uint32 // indexes of port_use
 
@@ -110,7 +111,7 @@ type splicing struct {
 // knobs are what a world is loaded with; zero: the defaults.
 type knobs struct {
 	poolFirst, poolLast uint16
-	flows               uint32 // entries in the flow table
+	flows               uint32 // entries in each flow table
 	others              uint32 // entries in the other tables that packets fill
 	marked              bool   // tells which blocks of the programs ran
 	longWay             bool   // no address has a shortcut
@@ -152,7 +153,7 @@ func (w *world) load(k knobs) error {
 	}
 	features.KernelPacket = features.KernelPacket && !k.helperChecksums
 	if k.flows != 0 {
-		spec.Maps[bpf.VethwayMapFlows].MaxEntries = k.flows
+		spec.Maps[bpf.VethwayMapFlows4].MaxEntries, spec.Maps[bpf.VethwayMapFlows6].MaxEntries = k.flows, k.flows
 	}
 	if k.others != 0 {
 		for _, name := range []string{
@@ -171,13 +172,19 @@ func (w *world) load(k knobs) error {
 	if err != nil {
 		return err
 	}
-	if !k.marked {
+	err = w.assign(spec, k.marked, features.Splice)
+	w.Flows = flowTables{w.Flows4, w.Flows6}
+	return err
+}
+
+func (w *world) assign(spec *ebpf.CollectionSpec, marked, splice bool) (err error) {
+	if !marked {
 		return spec.LoadAndAssign(&w.programs, nil)
 	}
 	if w.cover, err = instrument(spec); err != nil {
 		return err
 	}
-	if !features.Splice {
+	if !splice {
 		var all struct {
 			programs
 			Marks *ebpf.Map `ebpf:"fuzz_cover"`
@@ -199,7 +206,9 @@ func (w *world) load(k knobs) error {
 // empty undoes what the test before has done.
 func (w *world) empty(t testing.TB) {
 	t.Helper()
-	for _, m := range []*ebpf.Map{w.Flows, w.Bindings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.Counters, w.Denied, w.Sources} {
+	w.Flows.empty(t)
+	w.forgetWays(t)
+	for _, m := range []*ebpf.Map{w.Bindings, w.Published, w.Endpoints, w.Veths, w.Networks, w.Addresses, w.Uplinks, w.Counters, w.Denied, w.Sources} {
 		emptyMap(t, m)
 	}
 	for _, i := range w.used {

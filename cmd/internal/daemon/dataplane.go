@@ -65,8 +65,11 @@ func openPackets(ctx context.Context, c Config, links *link.Links, log *slog.Log
 	return &packets{Dataplane: d, loader: l, namespace: c.Namespace}, nil
 }
 
-// flowCapacity is how many flows the table holds, which may be older than what is wanted of it.
-func flowCapacity(l *loader.Loader) int { return l.Maps().Flows.Capacity() / entriesOfFlow }
+// flowCapacity is how many flows of each family the tables hold, which may be older than what is wanted of them.
+func flowCapacity(l *loader.Loader) int {
+	flows := l.Maps().Flows
+	return min(flows.IPv4.Capacity(), flows.IPv6.Capacity()) / entriesOfFlow
+}
 
 // badNATPorts gives a conflict about NAT ports its exit code.
 func badNATPorts(err error) error {

@@ -13,12 +13,12 @@ import (
 	"github.com/vethway/vethway/control"
 )
 
-// DefaultMaxFlows is a quarter of what the flow table holds: no container can fill it, and each may still have more flows
+// DefaultMaxFlows is a quarter of what either flow table holds: no container can fill it, and each may still have more flows
 // to one destination than there are NAT ports.
 const DefaultMaxFlows = 65536
 
-// What --flow-table-size may be. The least holds what one container may have by default, the most takes 128 MB before the
-// first flow: sixteen bytes for each of the entries, of which a flow has two.
+// What --flow-table-size may be. The least holds what one container may have by default, the most takes 256 MB before the
+// first flow: sixteen bytes for each of the entries, of which a flow has two, in the table of each family.
 const (
 	DefaultFlowTable = 262144
 	leastFlowTable   = DefaultMaxFlows
@@ -36,7 +36,7 @@ const (
 
 // FlowConfig says how many flows there may be, and how long they live.
 type FlowConfig struct {
-	TableSize      int // flows of all containers at a time; 0: DefaultFlowTable
+	TableSize      int // flows of all containers at a time, of each family; 0: DefaultFlowTable
 	MaxFlows       int // of a container at a time; 0: any number
 	MaxFlowRate    int // of a container in a second; 0: any number
 	AllowShort     bool
@@ -48,7 +48,7 @@ type FlowConfig struct {
 
 func (c *FlowConfig) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&c.TableSize, "flow-table-size", DefaultFlowTable,
-		"flows of all containers and the host's ports at a time; tables that are there already keep their size")
+		"flows of all containers and the host's ports at a time, so many of IPv4 and so many of IPv6; tables that are there already keep their size")
 	f.IntVar(&c.MaxFlows, "max-flows", DefaultMaxFlows, "flows that a container may have begun at a time; 0: any number")
 	f.IntVar(&c.MaxFlowRate, "max-flow-rate", 0, "flows that a container may begin in a second; 0: any number")
 	for _, t := range control.Timers() {
@@ -87,7 +87,7 @@ func (c *FlowConfig) check() error {
 	return err
 }
 
-// checkRoom refuses a limit that the flow table, which may be older than this daemon, cannot hold.
+// checkRoom refuses a limit that a flow table, which may be older than this daemon, cannot hold.
 func (c *FlowConfig) checkRoom(flows int) error {
 	if c.MaxFlows > flows {
 		return exit.Errorf(exit.BadConfig, "max-flows %d: the flow table holds %d", c.MaxFlows, flows).WithHint("0 is any number")
@@ -95,7 +95,7 @@ func (c *FlowConfig) checkRoom(flows int) error {
 	return nil
 }
 
-// entries is the size of the table that is wanted.
+// entries is the size of each family's table that is wanted.
 func (c *FlowConfig) entries() uint32 {
 	return entriesOfFlow * uint32(cmp.Or(c.TableSize, DefaultFlowTable))
 }

@@ -52,7 +52,7 @@ func statsTable(list []api.FlowStats) *output.Table {
 		for _, table := range []struct {
 			name string
 			use  api.TableUse
-		}{{"flows", s.Flows}, {"mappings", s.Mappings}} {
+		}{{"flows4", s.Flows4}, {"flows6", s.Flows6}, {"mappings", s.Mappings}} {
 			u := table.use
 			t.Row("table", table.name, "", fmt.Sprint(u.Entries), fmt.Sprint(u.Capacity), percentage(u.Percent), "")
 		}

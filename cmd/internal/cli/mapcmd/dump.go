@@ -18,7 +18,7 @@ func newDump(a *app.App) *cobra.Command {
 		Short: "Print every entry of a map, decoded",
 		Long:  "Print every entry of a map, decoded and in order; of an array, those that are not zero.\n\n" + output.Help,
 		Example: `  vethway map dump endpoints
-  vethway map dump flows --limit 20
+  vethway map dump flows4 --limit 20
   vethway map dump published -o json`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: app.CompleteInTurn(false, complete(a)),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -19,7 +19,9 @@ func newGet(a *app.App) *cobra.Command {
 		Short: "Print one entry of a map",
 		Long: `Print one entry of a map. Keys are written as in the output of "map dump":
 
-  flows                     tcp 172.30.1.2:40000 192.0.2.3:80
+  flows4                    tcp 172.30.1.2:40000 192.0.2.3:80
+  flows6                    tcp [fd00:1::2]:40000 [2001:db8::3]:80
+  ways                      17, the part of a flow's way in front of the dot
   published                 8080/tcp   192.0.2.2:8080/udp   [::]:8080/tcp
   endpoints                 172.30.1.2
   addresses                 172.30.1.2   172.30.1.0/24   (the longest prefix that covers it)

@@ -39,7 +39,7 @@ func table(list []api.Status) *output.Table {
 		t.Row("up", app.Duration(time.Duration(s.UptimeSeconds*float64(time.Second))))
 		t.Row("state", s.StateFile)
 		t.Row("attach", s.AttachMode)
-		t.Row("flow table", fmt.Sprintf("%d flows", s.FlowTable))
+		t.Row("flow table", fmt.Sprintf("%d flows of each family", s.FlowTable))
 		t.Row("networks", fmt.Sprint(s.Networks))
 		t.Row("containers", fmt.Sprint(s.Containers))
 		t.Row("endpoints", fmt.Sprint(s.Endpoints))
