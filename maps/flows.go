@@ -3,8 +3,9 @@
 package maps
 
 import (
-	"github.com/vethway/vethway/bpf"
 	"net/netip"
+
+	"github.com/vethway/vethway/bpf"
 )
 
 // FlowKey is who sends what to whom, as the packet is before it is rewritten. An ICMP echo has its identifier as the
