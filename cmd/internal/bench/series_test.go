@@ -86,7 +86,7 @@ func TestEverythingOfAPreset(t *testing.T) {
 	// Three targets at the first point, two at the second, and vethway as it was at the first beside them over ports and flows; over
 	// containers nftables has neither.
 	want := map[string]int{
-		"stream-in": 3, "program": 6, "crr ports": 6, "udp ports": 6, "crr flows": 6, "udp flows": 6, "crr rules": 5, "udp rules": 5,
+		"stream-in": 3, "program": 8, "program-hairpins": 2, "crr ports": 6, "udp ports": 6, "crr flows": 6, "udp flows": 6, "crr rules": 5, "udp rules": 5,
 		"crr containers": 4, "udp containers": 4, "create containers": 4,
 	}
 	for name, n := range want {
