@@ -119,9 +119,12 @@ func removeBPFFS(dir string) error {
 	if err != nil {
 		return err
 	}
-	// The first instance's parent directory, /sys/fs/bpf/vethway, is ours as well.
+	// The first instance's parent directory, /sys/fs/bpf/vethway, is ours as well; where it is mounted is not.
 	if at == systemBPFFS {
-		return removeEmpty(filepath.Dir(dir))
+		if parent := filepath.Dir(dir); parent != at {
+			return removeEmpty(parent)
+		}
+		return nil
 	}
 	for _, m := range mounts {
 		if m.at != at || m.kind != "bpf" || m.source != mountSource {
