@@ -124,6 +124,8 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 		"scenario": {[]string{"run", "--scenario", "nowhere"}, `no scenario "nowhere": use published, masquerade, c2c`},
 		"workload": {[]string{"run", "--workload", "idle"}, `no workload "idle": ` + "`vethway-bench list`"},
 		"target":   {[]string{"run", "--target", "magic"}, `no target "magic": ` + "`vethway-bench list`"},
+		"no other": {[]string{"run", "--target", "vethway-other"}, "target vethway-other: --other has to say which vethwayd that is"},
+		"other":    {[]string{"run", "--other", "/nowhere"}, "--other: stat /nowhere: no such file or directory"},
 		"family":   {[]string{"run", "--family", "5"}, "no address family 5: use 4 or 6"},
 		"format":   {[]string{"run", "-o", "xml"}, `no output format "xml": use table, wide or json`},
 		"both":     {[]string{"run", "--quick", "--full"}, "none of the others can be"},

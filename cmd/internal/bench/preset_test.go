@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,7 @@ func plan(t *testing.T, args ...string) run.Plan {
 	o.series, _ = cmd.Flags().GetStringSlice("series")
 	o.families, _ = cmd.Flags().GetIntSlice("family")
 	o.cpus, _ = cmd.Flags().GetIntSlice("cpus")
+	o.other, _ = cmd.Flags().GetString("other")
 	p, err := o.plan(cmd)
 	if err != nil {
 		t.Fatal(err)
@@ -155,5 +157,31 @@ func TestHairpinsComeAfterNeighbours(t *testing.T) {
 				t.Errorf("%v: %s comes after a hairpin", args, c)
 			}
 		}
+	}
+}
+
+// Another build takes part wherever vethway does, beside what is named or preset.
+func TestOtherBuildTakesPart(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(args ...string) (all []string) {
+		for _, m := range plan(t, args...).Targets {
+			all = append(all, m.Name)
+		}
+		return all
+	}
+	for _, args := range [][]string{
+		{"--scenario", "published", "--target", "vethway"},
+		{"--scenario", "published", "--target", "vethway,vethway-other"},
+	} {
+		want := []string{"vethway", "vethway-other"}
+		if got := names(append(args, "--other", self)...); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", args, got, want)
+		}
+	}
+	if got, want := names("--other", self), append(names(), "vethway-other"); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

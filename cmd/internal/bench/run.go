@@ -42,6 +42,7 @@ type runOptions struct {
 	iperf       bool
 	partial     bool // flags name what is measured: most goals are not
 	proxy       string
+	other       string
 	kept        bool // there is a partial report
 }
 
@@ -81,6 +82,7 @@ curves that it names: ports, flows, containers or rules from one to thousands.`,
 	flags.StringVarP(&o.format, "output", "o", "table", "table, wide or json")
 	flags.StringVar(&o.out, "out", "", "also save the JSON to this `file`")
 	flags.StringVar(&o.proxy, "docker-proxy", "auto", "Docker's userland proxy: auto (installed, or built by Go into the user's cache), own (an equivalent), or a path")
+	flags.StringVar(&o.other, "other", "", "another vethwayd, a `file`: it takes part in the same rounds as target "+target.OtherBuild)
 	flags.StringVar(&o.size, "size", "", "the JSON `file` of `vethway-bench size`, for the goals about publishing")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "say what is being built")
 	cmd.MarkFlagsMutuallyExclusive("quick", "full")
@@ -118,7 +120,7 @@ func (o *runOptions) run(cmd *cobra.Command, std *streams.Streams) error {
 		return err
 	}
 	defer generator.Close()
-	options := target.Options{Proxy: chooseProxy(cmd.Context(), o.proxy, plan.Targets, log)}
+	options := target.Options{Proxy: chooseProxy(cmd.Context(), o.proxy, plan.Targets, log), Other: o.other}
 	progress.begin(plan.Duration())
 	rep, err := run.Run(cmd.Context(), run.Config{
 		Plan: plan, Options: options, Generator: generator, Log: log, Progress: progress.show, Checkpoint: func(rep *report.Report) { o.keep(rep, log) },
@@ -196,14 +198,35 @@ func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	if err != nil {
 		return run.Plan{}, err
 	}
-	if plan.Targets, err = target.Choose(o.targets); err != nil {
+	if plan.Targets, err = o.chooseTargets(cmd); err != nil {
 		return run.Plan{}, err
-	}
-	if len(o.targets) == 0 && !named(cmd) {
-		plan.Targets = presetTargets()
 	}
 	plan.CrossCheck = o.iperf || !o.partial && !o.quick
 	plan.Programs = !o.partial || o.programs
 	plan.Series, err = o.planSeries(cmd)
 	return plan, err
+}
+
+func (o *runOptions) chooseTargets(cmd *cobra.Command) ([]target.Maker, error) {
+	byName, named := named(cmd), slices.Contains(o.targets, target.OtherBuild)
+	if named && o.other == "" {
+		return nil, fmt.Errorf("target %s: --other has to say which vethwayd that is", target.OtherBuild)
+	}
+	if o.other != "" {
+		if _, err := os.Stat(o.other); err != nil {
+			return nil, fmt.Errorf("--other: %w", err)
+		}
+	}
+	chosen, err := target.Choose(o.targets)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.targets) == 0 && !byName {
+		chosen = presetTargets()
+	}
+	if o.other == "" || named {
+		return chosen, nil
+	}
+	other, err := target.Choose([]string{target.OtherBuild})
+	return append(chosen, other...), err
 }

@@ -70,8 +70,18 @@ func bigTCP(make func(Options) (rivals.Target, error)) func(Options) (rivals.Tar
 	}
 }
 
-func vethway(o Options) (rivals.Target, error) {
-	var cfg rivals.VethwayConfig
+func vethway(o Options) (rivals.Target, error) { return vethwayOf("", o) }
+
+func otherBuild(o Options) (rivals.Target, error) {
+	if o.Other == "" {
+		return nil, fmt.Errorf("%w: --other names no vethwayd", ErrUnavailable)
+	}
+	return vethwayOf(o.Other, o)
+}
+
+// vethwayOf is the vethway of a program; empty: of the one beside this one.
+func vethwayOf(program string, o Options) (rivals.Target, error) {
+	cfg := rivals.VethwayConfig{Program: program}
 	if o.Flows > 0 {
 		cfg.Flags = []string{fmt.Sprintf("--flow-table-size=%d", o.Flows)}
 	}

@@ -161,6 +161,8 @@ type Options struct {
 	Proxy rivals.ProxyProgram
 	// Flows is how many flows it is to have room for; 0: for as many as it has by itself.
 	Flows int
+	// Other is the path of another build of vethwayd, for the target OtherBuild.
+	Other string
 	// RulesOnly leaves Docker's proxies away, and the sockets that hold ports: see rivals.UserlandProxy. Nothing answers
 	// by loopback or hairpin then.
 	RulesOnly bool
@@ -198,6 +200,9 @@ type Maker struct {
 	// cannot be had here.
 	Make func(ctx context.Context, o Options) (Site, error)
 }
+
+// OtherBuild is the target of Options.Other.
+const OtherBuild = "vethway-other"
 
 // All lists the targets in the order of reports. To add one, write its rivals.Target and a line here.
 func All() []Maker {
@@ -256,6 +261,10 @@ func All() []Maker {
 			Name: "vethway-spliced", About: "vethway, and networks whose option splices TCP: within the host, with sockets that do not block",
 			Extra: true, Splices: true,
 			Make: rival("vethway-spliced", translates, spliced),
+		},
+		{
+			Name: OtherBuild, About: "vethway: the vethwayd that --other names, to compare two builds within the same rounds", Extra: true, Programs: true,
+			Make: rival(OtherBuild, translates, otherBuild),
 		},
 		{
 			Name: "vethway-bigtcp", About: "vethway, where the uplink takes packets of 192 KiB (IPv4)", Extra: true,
