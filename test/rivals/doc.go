@@ -18,6 +18,9 @@
 //	redirect   the same by the smallest tc programs, past the host's stack:
 //	           what eBPF can do at best
 //	least-nat  redirect, and the least that a NAT does which keeps state
+//	least-splice
+//	           redirect, and TCP within the host by the smallest programs that
+//	           hand it from socket to socket
 //	direct     one veth pair between client and container: what the machine
 //	           can do at best
 //	bigtcp     any of them with packets of up to 192 KiB on all interfaces

@@ -86,7 +86,7 @@ var homes = []struct {
 	library string
 	folders []string
 }{
-	{"github.com/cilium/ebpf", []string{"bpf", "maps", "loader", "test/packet", "test/rivals/redirect", "test/rivals/leastnat", "cmd/internal/bench/frames", "cmd/internal/bench/floor"}},
+	{"github.com/cilium/ebpf", []string{"bpf", "maps", "loader", "test/packet", "test/rivals/redirect", "test/rivals/leastnat", "test/rivals/leastsplice", "cmd/internal/bench/frames", "cmd/internal/bench/floor"}},
 	{"github.com/vishvananda/netlink", []string{"control/link", "test/netlab"}},
 }
 
