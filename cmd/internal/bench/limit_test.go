@@ -25,6 +25,8 @@ func TestRunLimits(t *testing.T) {
 			"published crr, published udp, published limit, masquerade crr, masquerade udp, masquerade limit"},
 		{"--scenario c2c,host --workload rr,stream-in --target redirect,least-nat-bigtcp",
 			"c2c stream-in, c2c rr, host stream-in, host rr"},
+		{"--scenario c2c,host --workload rr,rr-poll,stream-in-poll --target least-splice --family 4,6",
+			"c2c rr, c2c stream-in-poll, c2c rr-poll, host rr, host stream-in-poll, host rr-poll"},
 		{"--programs --target least-nat", "published program, masquerade program, c2c program"},
 	} {
 		io, out, stderr := streams.Test()

@@ -99,6 +99,7 @@ const (
 	redirectBig = "redirect-bigtcp"
 	leastNAT    = "least-nat"
 	leastNATBig = "least-nat-bigtcp"
+	leastSplice = "least-splice"
 )
 
 func big() []string {
@@ -121,6 +122,11 @@ func without(c run.Cell) []string {
 	}
 	if !c.Workload.Polls {
 		absent = append(absent, spliced)
+	}
+	// It is a limit of requests. Of a stream it would hold hundreds of megabytes in the reader's queue, and be slower than what it is to limit.
+	streams, _ := c.Workload.Streams()
+	if !c.Workload.Polls || streams > 0 || c.Scenario != target.ContainerToContainer && c.Scenario != target.Host {
+		absent = append(absent, leastSplice)
 	}
 	return append(absent, withoutBig(c)...)
 }
@@ -145,7 +151,7 @@ func withoutBig(c run.Cell) []string {
 
 // presetTargets are those that are not extra, and these.
 func presetTargets() []target.Maker {
-	some := append(big(), dockerProxy, spliced)
+	some := append(big(), dockerProxy, spliced, leastSplice)
 	return slices.DeleteFunc(target.All(), func(m target.Maker) bool { return m.Extra && !slices.Contains(some, m.Name) })
 }
 

@@ -50,7 +50,7 @@ func TestPresets(t *testing.T) {
 		args        []string
 		least, most time.Duration
 	}{
-		"quick":   {[]string{"--quick"}, 80 * time.Second, 150 * time.Second},
+		"quick":   {[]string{"--quick"}, 80 * time.Second, 155 * time.Second},
 		"default": {nil, 20 * time.Minute, 60 * time.Minute},
 		"full":    {[]string{"--full"}, 2 * time.Hour, 12 * time.Hour},
 	} {
@@ -93,13 +93,17 @@ func TestWhatIsNamedIsMeasured(t *testing.T) {
 
 // BIG TCP, docker-proxy, splicing and limits take part where they say something, and nowhere else.
 func TestWithout(t *testing.T) {
-	for _, c := range plan(t).Cells {
+	for _, c := range slices.Concat(plan(t).Cells, plan(t, "--quick").Cells) {
 		proxied := !slices.Contains(c.Without, dockerProxy)
 		if local := c.Scenario == "host" || c.Scenario == "loopback" || c.Scenario == "hairpin"; proxied != (local && !c.Workload.Polls) {
 			t.Errorf("%s: docker-proxy %v", c, proxied)
 		}
 		if spliced := !slices.Contains(c.Without, spliced); spliced != c.Workload.Polls {
 			t.Errorf("%s: spliced %v", c, spliced)
+		}
+		requests := c.Workload.Name == "rr-poll" && (c.Scenario == "c2c" || c.Scenario == "host")
+		if least := !slices.Contains(c.Without, leastSplice); least != requests {
+			t.Errorf("%s: least-splice %v", c, least)
 		}
 		ours := c.Scenario == "published" || c.Scenario == "masquerade"
 		if least := !slices.Contains(c.Without, leastNAT); least != (ours && c.Family == rivals.IPv4) {
@@ -137,7 +141,9 @@ func TestDefaultMeasuresLimits(t *testing.T) {
 		{"masquerade", "stream-out crr udp", 1, "least-nat"},
 		{"c2c", "stream-in rr crr udp", 1, "redirect"},
 		{"c2c", "stream-in", 1, "redirect-bigtcp"},
+		{"c2c", "rr-poll", 1, "least-splice"},
 		{"host", "rr crr", 1, "redirect"},
+		{"host", "rr-poll", 1, "least-splice"},
 		{"host", "stream-in", 1, "redirect-bigtcp"},
 	} {
 		for name := range strings.FieldsSeq(want.workloads) {

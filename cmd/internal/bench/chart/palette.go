@@ -39,6 +39,7 @@ func inks() []ink {
 		{"direct-bigtcp", "#b04f97", "#f3b8de", "down", true},
 		{"iptables-legacy", "#736a00", "#f0e442", "plus", false},
 		{"iptables-plain-bridge", "#8b4a3a", "#d9a08c", "star", false},
+		{"least-splice", "#b3261e", "#ff9a8f", "equals", false},
 	}
 }
 
@@ -85,6 +86,8 @@ func (c *canvas) mark(target string, x, y float64) {
 		path("stroke", "m%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f", -r, -r, 2*r, 2*r, -2*r, -2*r, 2*r)
 	case "plus":
 		path("stroke", "m0 %.1fv%.1fm%.1f %.1fh%.1f", -r-1, 2*r+2, -r-1, -r-1, 2*r+2)
+	case "equals":
+		path("stroke", "m%.1f %.1fh%.1fm%.1f %.1fh%.1f", -r-1, -r/2, 2*r+2, -2*r-2, r, 2*r+2)
 	case "star":
 		path("stroke", "m0 %.1fv%.1fm%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f", -r-1, 2*r+2, -r, -r-3, 2*r, r+1, -r-1, -2*r, r+1)
 	default:

@@ -12,9 +12,10 @@ import (
 
 // What the kernel allows, measured in the same run. README.md says of each what it contains, and why nothing can do with less.
 const (
-	leastNAT = "least-nat"
-	redirect = "redirect"
-	direct   = "direct"
+	leastNAT    = "least-nat"
+	leastSplice = "least-splice"
+	redirect    = "redirect"
+	direct      = "direct"
 
 	// What one batch of the kernel's, and the least entries for flows, take: rows of `vethway-bench size`.
 	kernelBatch  = "kernel"
@@ -30,7 +31,10 @@ const near = 0.95
 // limits are the targets that no programs of ours can do better than, the lowest first: the others are for runs without it.
 func (l line) limits() []string {
 	if l.judged() == "vethway-spliced" {
-		return nil // what never becomes a packet is not bound by what moves packets
+		if l.streams() {
+			return nil // the least lets the reader's queue grow, and is slower
+		}
+		return []string{leastSplice} // what never becomes a packet is not bound by what moves packets
 	}
 	variant := ""
 	if strings.HasSuffix(l.judged(), big) || l.largeByItself() {
@@ -54,8 +58,10 @@ func (l line) limits() []string {
 
 // largeByItself says whether vethway builds packets of 192 KiB there without anybody asking: then a limit with smaller ones is none.
 func (l line) largeByItself() bool {
-	return l.cell.scenario == "host" && strings.HasPrefix(l.cell.workload, "stream")
+	return l.cell.scenario == "host" && l.streams()
 }
+
+func (l line) streams() bool { return strings.HasPrefix(l.cell.workload, "stream") }
 
 // limit fills in what the limit and a bare veth reached of the goal. A goal that is missed is excused where the limit misses it too and is no
 // faster to speak of. Nor may it be slower to speak of: then it is no limit.

@@ -45,11 +45,17 @@ func (c Cell) String() string {
 	return fmt.Sprintf("%s %s %s on %s", c.Scenario, c.Workload.Name, c.Family, cpuWords(c.CPUs))
 }
 
-// splices says whether a connection can be spliced: a container of the host sends data to another or to the host, and nobody blocks.
-func (c Cell) splices() bool {
-	streams, out := c.Workload.Streams()
-	answered := streams == 0 || out
-	return c.Workload.Polls && (c.Scenario == target.ContainerToContainer || answered && c.Scenario.Local())
+// splices says whether data goes from socket to socket by a target that splices so much. Of connections that end with their answer nobody asks.
+func (c Cell) splices(which target.Splicing) bool {
+	switch which {
+	case target.SplicePolling:
+		streams, out := c.Workload.Streams()
+		answered := streams == 0 || out
+		return c.Workload.Polls && (c.Scenario == target.ContainerToContainer || answered && c.Scenario.Local())
+	case target.SpliceAll:
+		return c.Workload.Proto == "tcp" && !c.Workload.Fresh && c.Scenario != target.Published && c.Scenario != target.Masquerade
+	}
+	return false
 }
 
 func cpuWords(n int) string {

@@ -114,20 +114,35 @@ func span(n int) []int {
 	return all
 }
 
-// Data has to come from a container: a stream that a process of the host sends is not spliced.
+// For vethway data has to come from a container: a stream that a process of the host sends is not spliced. The least that splices does not look.
 func TestSplices(t *testing.T) {
-	for want, cells := range map[bool][]string{
-		true:  {"c2c rr-poll", "c2c stream-in-poll", "host rr-poll", "loopback rr-poll"},
-		false: {"c2c rr", "host stream-in-poll", "published rr-poll", "masquerade rr-poll", "hairpin rr-poll"},
+	for _, tc := range []struct {
+		which   target.Splicing
+		yes, no string
+	}{
+		{target.SpliceNone, "", "c2c rr, c2c rr-poll, host rr-poll"},
+		{
+			target.SplicePolling, "c2c rr-poll, c2c stream-in-poll, host rr-poll, loopback rr-poll",
+			"c2c rr, host stream-in-poll, published rr-poll, masquerade rr-poll, hairpin rr-poll",
+		},
+		{
+			target.SpliceAll, "c2c rr-poll, c2c rr, c2c stream-in, host rr, host stream-in-poll, host stream-out, hairpin rr-poll, other-network rr",
+			"published rr-poll, masquerade stream-in, c2c crr, host crr, c2c udp, c2c udp-new, c2c limit",
+		},
 	} {
-		for _, cell := range cells {
-			scenario, name, _ := strings.Cut(cell, " ")
-			w, err := workload.Choose([]string{name})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c := (Cell{Scenario: target.Scenario(scenario), Workload: w[0]}); c.splices() != want {
-				t.Errorf("%s: %v, want %v", cell, !want, want)
+		for want, cells := range map[bool]string{true: tc.yes, false: tc.no} {
+			for cell := range strings.SplitSeq(cells, ", ") {
+				scenario, name, _ := strings.Cut(cell, " ")
+				if cell == "" {
+					continue
+				}
+				w, err := workload.Choose([]string{name})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c := (Cell{Scenario: target.Scenario(scenario), Workload: w[0]}); c.splices(tc.which) != want {
+					t.Errorf("%s, of kind %d: %v, want %v", cell, tc.which, !want, want)
+				}
 			}
 		}
 	}

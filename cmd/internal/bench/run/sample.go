@@ -75,7 +75,7 @@ func (r *runner) turn(ctx context.Context, c Cell, b built, cpus []int) (*turn, 
 	}
 	t := &turn{
 		site: b.site, peer: path.Peer, order: c.Workload.Order(c.Scenario), helped: b.maker.UserSpace(c.Scenario),
-		splices: b.maker.Splices && c.splices(), forgets: b.maker.Forgets,
+		splices: c.splices(b.maker.Splices), forgets: b.maker.Forgets,
 	}
 	t.order.CPUs = cpus
 	t.order.ClientNS, t.order.ServerNS = path.Client.Path(), path.Server.Path()

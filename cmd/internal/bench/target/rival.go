@@ -99,6 +99,8 @@ func redirect(Options) (rivals.Target, error) { return rivals.NewRedirect(), nil
 
 func leastNAT(Options) (rivals.Target, error) { return rivals.NewLeastNAT(), nil }
 
+func leastSplice(Options) (rivals.Target, error) { return rivals.NewLeastSplice(), nil }
+
 func direct(Options) (rivals.Target, error) { return rivals.NewDirect(), nil }
 
 // iptables is Docker as it comes, with its userland proxy for what the rules leave to it.

@@ -182,6 +182,18 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Splicing is which TCP within the host goes from socket to socket.
+type Splicing int
+
+const (
+	// SpliceNone is none.
+	SpliceNone Splicing = iota
+	// SplicePolling is that of sockets that do not block, once a container has sent data.
+	SplicePolling
+	// SpliceAll is all of it, from the first byte.
+	SpliceAll
+)
+
 // Maker is one line of the list of targets.
 type Maker struct {
 	Name  string
@@ -194,8 +206,8 @@ type Maker struct {
 	Programs bool
 	// Forgets says that it has to be told before each sample to forget all flows, because it does not by itself.
 	Forgets bool
-	// Splices says that TCP goes from socket to socket within the host, where neither of them blocks.
-	Splices bool
+	// Splices says which TCP becomes no packets: samples are held to it.
+	Splices Splicing
 	// Make builds the site. A site that it could not finish it has taken down. It returns ErrUnavailable for what
 	// cannot be had here.
 	Make func(ctx context.Context, o Options) (Site, error)
@@ -259,12 +271,17 @@ func All() []Maker {
 		},
 		{
 			Name: "vethway-spliced", About: "vethway, and networks whose option splices TCP: within the host, with sockets that do not block",
-			Extra: true, Splices: true,
+			Extra: true, Splices: SplicePolling,
 			Make: rival("vethway-spliced", translates, spliced),
 		},
 		{
 			Name: OtherBuild, About: "vethway: the vethwayd that --other names, to compare two builds within the same rounds", Extra: true, Programs: true,
 			Make: rival(OtherBuild, translates, otherBuild),
+		},
+		{
+			Name: "least-splice", About: "redirect, and TCP within the host from socket to socket, by a verdict that the kernel keeps: the limit of spliced requests",
+			Extra: true, Splices: SpliceAll,
+			Make: rival("least-splice", routes, leastSplice),
 		},
 		{
 			Name: "vethway-bigtcp", About: "vethway, where the uplink takes packets of 192 KiB (IPv4)", Extra: true,
