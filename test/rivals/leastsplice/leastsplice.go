@@ -6,16 +6,17 @@
 //	each connection  one insert for each end, when it is established: into a
 //	                 hash, by the addresses and ports that the other end sends
 //	                 with
-//	its first bytes  one look-up by what the sender's context holds, as it lies
-//	                 there, whose answer the kernel keeps: it asks again after
-//	                 4 GiB
-//	all others       nothing: what is left is the kernel's own
+//	each message     one look-up by what the sender's context holds, as it lies
+//	                 there
 //
 // Whose sockets these are is written into the program. There is no storage, no
 // counter, no bound on what waits for a reader, no look at whether that may
 // sleep, what it has set, or is still allowed to be there, and nothing is ever
-// collected: the kernel takes a socket out that is closed. So no programs that
-// splice can do less for what is sent.
+// collected: the kernel takes a socket out that is closed. Less could only be
+// done for what is sent by a program that is not run for each message, whose
+// verdict the kernel keeps for a number of bytes (bpf_msg_apply_bytes). It could
+// not see to it that what waits stays within bounds: each message takes a KiB
+// of memory, however few bytes it has, and the kernel limits neither.
 package leastsplice
 
 import (

@@ -69,10 +69,10 @@ func (f family) at(r asm.Register) asm.Instructions {
 	return asm.Instructions{asm.Mov.Reg(r, asm.R10), asm.Add.Imm(r, -int32(f.keySize()))}
 }
 
-// send is the program of what a socket sends. Its verdict is for 4 GiB. Where the
-// other end is not in the hash, which is so until it has seen the last packet of
-// the handshake, the bytes go as packets; then those that follow go so, too: they
-// would be read before them. A verdict that is kept is both the least and in order.
+// send is the program of what a socket sends. Where the other end is not in the hash, which is so until it has seen the last packet of the
+// handshake, the bytes go as packets; then those that follow go so, too, for 4 GiB: they would be read before them.
+//
+// A verdict to redirect is not kept so, though it could be: then nothing would look at what waits for the reader, and the kernel sets that no limit.
 func send(f family, hash *ebpf.Map) asm.Instructions {
 	code := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
 	code = append(code, f.load(f.msg.remote, f.words, 0)...)
@@ -84,10 +84,11 @@ func send(f family, hash *ebpf.Map) asm.Instructions {
 	return append(code,
 		asm.Mov.Imm(asm.R4, ingress),
 		asm.FnMsgRedirectHash.Call(),
+		asm.JEq.Imm(asm.R0, pass, "redirected"),
 		asm.Mov.Reg(asm.R1, asm.R6),
 		asm.Mov.Imm32(asm.R2, -1),
 		asm.FnMsgApplyBytes.Call(),
-		asm.Mov.Imm(asm.R0, pass),
+		asm.Mov.Imm(asm.R0, pass).WithSymbol("redirected"),
 		asm.Return(),
 	)
 }

@@ -279,7 +279,7 @@ func All() []Maker {
 			Make: rival(OtherBuild, translates, otherBuild),
 		},
 		{
-			Name: "least-splice", About: "redirect, and TCP within the host from socket to socket, by a verdict that the kernel keeps: the limit of spliced requests",
+			Name: "least-splice", About: "redirect, and TCP within the host from socket to socket, by the smallest programs: the limit of spliced requests",
 			Extra: true, Splices: SpliceAll,
 			Make: rival("least-splice", routes, leastSplice),
 		},
