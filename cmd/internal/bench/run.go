@@ -31,6 +31,7 @@ type runOptions struct {
 	families    []int
 	cpus        []int
 	rounds      int
+	builds      int
 	sample      time.Duration
 	warmup      time.Duration
 	baseline    string
@@ -76,6 +77,7 @@ curves that it names: ports, flows, containers or rules from one to thousands.`,
 	flags.IntSliceVar(&o.families, "family", []int{4}, "address families: 4, 6")
 	flags.IntSliceVar(&o.cpus, "cpus", []int{1}, "CPUs that client and server get together: 1 is the cost of the way, 2 what a user sees")
 	flags.IntVar(&o.rounds, "rounds", 11, "samples of each target, taken in turn")
+	flags.IntVar(&o.builds, "builds", 3, "how often the targets are built, each time for a part of the rounds (1 with --quick, or when flags name what is measured)")
 	flags.DurationVar(&o.sample, "sample", 500*time.Millisecond, "length of a sample")
 	flags.DurationVar(&o.warmup, "warmup", 100*time.Millisecond, "traffic before each sample that is not counted")
 	flags.StringVar(&o.baseline, "baseline", "iptables", "target that the table divides by")
@@ -185,9 +187,12 @@ func (o *runOptions) deliver(rep *report.Report, std *streams.Streams) error {
 
 func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	blocks := o.preset(cmd)
-	plan := run.Plan{Rounds: o.rounds, Sample: o.sample, Warmup: o.warmup}
 	byName := cmd.Flags().Changed("series") && !slices.Equal(o.series, []string{"none"})
 	o.partial = named(cmd) || byName || o.programs
+	if (o.partial || o.quick) && !cmd.Flags().Changed("builds") {
+		o.builds = 1
+	}
+	plan := run.Plan{Rounds: o.rounds, Builds: o.builds, Sample: o.sample, Warmup: o.warmup}
 	var err error
 	switch {
 	case named(cmd):

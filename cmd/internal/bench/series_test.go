@@ -35,7 +35,7 @@ func small(t *testing.T) run.Plan {
 	}
 	cells := run.Cross([]target.Scenario{target.Published}, workloads, []rivals.Family{rivals.IPv4}, []int{1})
 	plan := run.Plan{
-		Cells: cells[:1], Targets: targets, Rounds: 1, Sample: 30 * time.Millisecond, Warmup: 5 * time.Millisecond,
+		Cells: cells[:1], Targets: targets, Rounds: 2, Builds: 2, Sample: 30 * time.Millisecond, Warmup: 5 * time.Millisecond,
 		Programs: true, CrossCheck: true,
 	}
 	for _, axis := range run.Axes() {

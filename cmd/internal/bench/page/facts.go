@@ -48,7 +48,7 @@ func rounds(s report.Settings) string {
 	if s.Rounds == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("%d, interleaved: every target once in each round", s.Rounds)
+	text := s.Taken() + ", interleaved: every target once in each round"
 	if s.SampleSeconds > 0 {
 		text += fmt.Sprintf("; %s s each after %s s of warming up", report.Figure(s.SampleSeconds), report.Figure(s.WarmupSeconds))
 	}

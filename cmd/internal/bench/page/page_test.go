@@ -98,7 +98,7 @@ func wellFormed(t *testing.T, page string) {
 func TestPage(t *testing.T) {
 	got := write(t, example())
 	for _, want := range []string{
-		"Some CPU, 2 cores, virtual machine", "6.18", "nftables v1.0", "3, interleaved", "3 flows &lt;ours&gt;", "gso differs",
+		"Some CPU, 2 cores, virtual machine", "6.18", "nftables v1.0", "3 rounds, interleaved", "3 flows &lt;ours&gt;", "gso differs",
 		"1 of 3 met, 1 missed, 0 missed at the limit of the kernel, 1 not measured", "✓ met", "✗ missed", "at most 20.0 ms", "no such result",
 		"Published port: IPv4, one CPU for all", "Masquerade: IPv4, one CPU for all", "Container to container: IPv4, one CPU for all",
 		"times iptables, same round", "latency, µs", "p99.9", "published ports", "10k", "84.4", "iperf3",

@@ -136,7 +136,7 @@ func Overview(r *report.Report, baseline string) chart.Overview {
 		"nftables: a verdict map; routing: without NAT; redirect: the smallest tc programs; least-nat: the smallest that translate; direct: a veth without the host.",
 		"IPv4, one CPU for client, host and server.",
 		meanings(o.Panels),
-		fmt.Sprintf("Medians of %d rounds. %s", r.Machine.Settings.Rounds, r.Machine),
+		fmt.Sprintf("Medians of %s. %s", r.Machine.Settings.Taken(), r.Machine),
 	}
 	return o
 }

@@ -68,8 +68,8 @@ func (r *Report) Markdown(baseline string) string {
 		markdownTable(&b, rows[:n], targets, baseline)
 		rows = rows[n:]
 	}
-	fmt.Fprintf(&b, "Medians of %d interleaved rounds; the ratio to %s is the median of the ratios within the rounds. %s\n",
-		r.Machine.Settings.Rounds, baseline, r.Machine)
+	fmt.Fprintf(&b, "Medians of %s, interleaved; the ratio to %s is the median of the ratios within the rounds. %s\n",
+		r.Machine.Settings.Taken(), baseline, r.Machine)
 	return b.String()
 }
 

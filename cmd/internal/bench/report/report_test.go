@@ -205,7 +205,7 @@ func TestUpdate(t *testing.T) {
 | stream-in | 10.0 Gbit/s | 1.50 |
 | rr | 1000 transactions/s | 2.10 |
 
-Medians of 3 interleaved rounds; the ratio to iptables is the median of the ratios within the rounds. Linux 6.18, Some CPU, 2 cores, 2026-01-01T00:00:00Z.
+Medians of 3 rounds, interleaved; the ratio to iptables is the median of the ratios within the rounds. Linux 6.18, Some CPU, 2 cores, 2026-01-01T00:00:00Z.
 `
 	if table != wantTable {
 		t.Errorf("Markdown:\n%s\nwant:\n%s", table, wantTable)

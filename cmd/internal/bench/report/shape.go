@@ -158,12 +158,22 @@ type Machine struct {
 
 // Settings is how the run was made.
 type Settings struct {
-	Rounds            int     `json:"rounds"`
+	Rounds int `json:"rounds"`
+	// Builds is how often the targets were built for them; 0, in older files: once.
+	Builds            int     `json:"builds,omitempty"`
 	SampleSeconds     float64 `json:"sample_seconds,omitempty"`
 	WarmupSeconds     float64 `json:"warmup_seconds,omitempty"`
 	CongestionControl string  `json:"congestion_control,omitempty"`
 	// Baseline is what ratios are to unless somebody asks for another.
 	Baseline string `json:"baseline,omitempty"`
+}
+
+// Taken is how many rounds there were, in words.
+func (s Settings) Taken() string {
+	if s.Builds < 2 {
+		return fmt.Sprintf("%d rounds", s.Rounds)
+	}
+	return fmt.Sprintf("%d rounds, with targets that were built %d times", s.Rounds, s.Builds)
 }
 
 // Setting is one target as it stood while it was measured.

@@ -43,7 +43,8 @@ func Summarize(cell []Result) {
 func (r *Result) summarize() {
 	summary := stats.Summarize(good(r.Samples))
 	r.Median, r.Min, r.Max = summary.Median, summary.Min, summary.Max
-	var lists [][]stats.Bucket
+	// What was there has the samples of an earlier summary.
+	lists := [][]stats.Bucket{r.Latency}
 	for i := range r.Samples {
 		lists = append(lists, r.Samples[i].Latency)
 		r.Samples[i].Latency = nil

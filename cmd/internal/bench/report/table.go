@@ -66,8 +66,8 @@ func (r *Report) WriteText(w io.Writer, baseline string) error {
 	if err := table.WriteAligned(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nMedians of %d rounds, and the median of the ratios to %s within the rounds.\n%s\n%s",
-		r.Machine.Settings.Rounds, baseline, r.Machine, r.proofs()+r.differences()+r.checks())
+	_, err := fmt.Fprintf(w, "\nMedians of %s, and the median of the ratios to %s within the rounds.\n%s\n%s",
+		r.Machine.Settings.Taken(), baseline, r.Machine, r.proofs()+r.differences()+r.checks())
 	if err != nil {
 		return fmt.Errorf("print report: %w", err)
 	}

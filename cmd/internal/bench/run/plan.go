@@ -22,6 +22,8 @@ type Plan struct {
 	Series  []Series
 
 	Rounds int
+	// Builds is how often the targets are built for the cells, each time for a part of the rounds.
+	Builds int
 	Sample time.Duration
 	Warmup time.Duration
 	// Programs has the BPF programs timed by themselves.
@@ -88,6 +90,8 @@ func (p Plan) validate() error {
 		return errors.New("plan a benchmark: nothing to measure")
 	case p.Rounds < 1:
 		return fmt.Errorf("plan a benchmark: %d rounds: at least one is needed", p.Rounds)
+	case p.Builds < 1 || p.Builds > p.Rounds:
+		return fmt.Errorf("plan a benchmark: %d builds: at least one is needed, and a round for each", p.Builds)
 	case p.Sample <= 0 || p.Warmup < 0:
 		return fmt.Errorf("plan a benchmark: samples of %v after %v are out of range", p.Sample, p.Warmup)
 	}
@@ -103,6 +107,18 @@ func (p Plan) validate() error {
 	return nil
 }
 
+// building is what it takes to make a target and to take it down, as seen on a small virtual machine.
+const building = 500 * time.Millisecond
+
+// part is how many of the rounds one build has: those that are left over are the first ones'.
+func (p Plan) part(build int) int {
+	n := p.Rounds / p.Builds
+	if build < p.Rounds%p.Builds {
+		n++
+	}
+	return n
+}
+
 // Duration estimates how long the plan takes.
 func (p Plan) Duration() time.Duration {
 	// Threads, connections and the reading of clocks, as seen on a small virtual machine.
@@ -112,7 +128,7 @@ func (p Plan) Duration() time.Duration {
 		samples += (len(p.Targets) - len(c.Without)) * p.Rounds
 	}
 	each := p.Sample + p.Warmup + overhead
-	all := time.Duration(samples) * each
+	all := time.Duration(samples)*each + time.Duration(p.Builds*len(p.Targets))*building
 	for _, s := range p.Series {
 		all += s.duration(each)
 	}
@@ -128,7 +144,7 @@ func (p Plan) Duration() time.Duration {
 
 // steps is how many comparisons there are.
 func (p Plan) steps() int {
-	n := len(p.Cells)
+	n := p.Builds * len(p.Cells)
 	if p.Programs {
 		n++
 	}

@@ -58,7 +58,7 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 		return nil, err
 	}
 	facts.Settings = report.Settings{
-		Rounds: cfg.Plan.Rounds, SampleSeconds: cfg.Plan.Sample.Seconds(), WarmupSeconds: cfg.Plan.Warmup.Seconds(),
+		Rounds: cfg.Plan.Rounds, Builds: cfg.Plan.Builds, SampleSeconds: cfg.Plan.Sample.Seconds(), WarmupSeconds: cfg.Plan.Warmup.Seconds(),
 		CongestionControl: traffic.CongestionControl,
 	}
 	rep := &report.Report{Machine: facts}
@@ -75,30 +75,57 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 	return rep, errors.Join(errs...)
 }
 
-// compare measures the cells of the plan on targets that stand from the first to the last.
-func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
+// compare measures the cells of the plan. All of one build's targets stand side by side from the first cell to the last: where a target has its
+// structures in memory makes a difference that no number of rounds takes away, so each build has its part of them.
+func (r *runner) compare(ctx context.Context, rep *report.Report) error {
 	if len(r.Plan.Cells) == 0 && !r.Plan.Programs {
 		return nil
 	}
+	var errs []error
+	m := merger{cells: make([][]report.Result, len(r.Plan.Cells))}
+	for build := range r.Plan.Builds {
+		errs = append(errs, r.compareOnce(ctx, rep, &m, build))
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+	rep.Results = slices.Concat(m.results(), m.programs)
+	return errors.Join(append(errs, m.failures())...)
+}
+
+// compareOnce has one build's part. The first one times programs before all traffic; what comes after all traffic the last one has.
+func (r *runner) compareOnce(ctx context.Context, rep *report.Report, m *merger, build int) (err error) {
 	var errs []error
 	if r.sites, err = r.build(ctx, r.Plan.Targets, r.Options); len(r.sites) == 0 || ctx.Err() != nil {
 		return err
 	}
 	errs = append(errs, err)
-	var programs []report.Result
-	if r.Plan.Programs {
-		programs, err = r.programs(ctx, r.sites)
+	if r.Plan.Programs && build == 0 {
+		m.programs, err = r.programs(ctx, r.sites)
 		errs = append(errs, err)
 	}
-	for _, c := range r.Plan.Cells {
-		results, err := r.measure(ctx, c, r.sites, r.Plan.Rounds, c.String(), true)
+	for i, c := range r.Plan.Cells {
+		results, err := r.measure(ctx, c, r.sites, rounds{m.done, r.Plan.part(build)}, c.String(), true)
 		if ctx.Err() != nil {
 			return nil
 		}
 		errs = append(errs, err)
-		rep.Results = append(rep.Results, results...)
+		m.add(i, results)
+		rep.Results = m.results()
 		r.Checkpoint(rep)
 	}
+	m.done += r.Plan.part(build)
+	if build == r.Plan.Builds-1 {
+		errs = append(errs, r.afterwards(ctx, rep, m))
+	}
+	err = errors.Join(append(errs, closeSites(r.sites))...)
+	r.sites = nil
+	return err
+}
+
+// afterwards is what the targets are asked when all traffic has passed.
+func (r *runner) afterwards(ctx context.Context, rep *report.Report, m *merger) error {
+	var errs []error
 	if r.Plan.CrossCheck {
 		r.steps.next()
 		checks, err := r.crossCheck(ctx, r.sites)
@@ -112,13 +139,12 @@ func (r *runner) compare(ctx context.Context, rep *report.Report) (err error) {
 		if ctx.Err() != nil {
 			return nil
 		}
-		rep.Results, errs = slices.Concat(rep.Results, programs, results), append(errs, err)
+		m.programs, errs = append(m.programs, results...), append(errs, err)
 	}
+	var err error
 	rep.Machine.Targets, err = r.describe(ctx)
 	rep.Machine.Differences = machine.Differences(rep.Machine.Targets)
-	err = errors.Join(append(errs, err, closeSites(r.sites))...)
-	r.sites = nil
-	return err
+	return errors.Join(append(errs, err)...)
 }
 
 func (r *runner) scaleAll(ctx context.Context, rep *report.Report) error {
@@ -160,17 +186,20 @@ func (r *runner) build(ctx context.Context, makers []target.Maker, options targe
 	return sites, errors.Join(errs...)
 }
 
-// measure fills one cell, round by round, so that whatever disturbs the machine for a while disturbs all targets alike.
-func (r *runner) measure(ctx context.Context, c Cell, sites []built, rounds int, label string, proof bool) (_ []report.Result, err error) {
+// rounds are some of a cell's: where they begin, and how many they are.
+type rounds struct{ from, count int }
+
+// measure takes rounds of one cell, in which whatever disturbs the machine for a while disturbs all targets alike.
+func (r *runner) measure(ctx context.Context, c Cell, sites []built, part rounds, label string, proof bool) (_ []report.Result, err error) {
 	r.steps.next()
 	turns, failed := r.turns(ctx, c, sites)
 	defer func() { err = errors.Join(err, closeTurns(turns)) }()
 	if proof {
 		witness(ctx, turns)
 	}
-	for round := range rounds {
-		r.say(label, round, rounds)
-		for _, i := range order(len(turns), round) {
+	for round := range part.count {
+		r.say(label, round, part.count)
+		for _, i := range order(len(turns), part.from+round) {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -187,8 +216,7 @@ func (r *runner) measure(ctx context.Context, c Cell, sites []built, rounds int,
 	if share := report.CPUShare(results); c.CPUs == 1 && share < fairShare {
 		r.Log.Warn("other programs took part of the CPU", "cell", label, "left", fmt.Sprintf("%.0f%%", 100*share))
 	}
-	report.Summarize(results)
-	return results, errors.Join(failed, report.Failures(results))
+	return results, failed
 }
 
 // describe asks the targets, after the traffic, for the proof of its path and for the state that it met.

@@ -215,7 +215,9 @@ func (r *runner) point(ctx context.Context, s Series, x int) (results []report.R
 		}
 		// Who counts by listing flows would go on listing until the first ones are forgotten.
 		proof := s.Axis != Flows || x <= listable
-		list, err := r.measure(ctx, c, ready, s.rounds(x), fmt.Sprintf("%s, %d %s", c, x, s.Axis), proof)
+		list, err := r.measure(ctx, c, ready, rounds{0, s.rounds(x)}, fmt.Sprintf("%s, %d %s", c, x, s.Axis), proof)
+		report.Summarize(list)
+		errs = append(errs, report.Failures(list))
 		if s.Axis == Flows {
 			errs = append(errs, r.kept(ctx, ready, s, x, list))
 		}
