@@ -540,87 +540,91 @@ type VethwayWayValue struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	VethwayMapAddresses        = "addresses"
-	VethwayMapAnswers          = "answers"
-	VethwayMapBindings         = "bindings"
-	VethwayMapCalls            = "calls"
-	VethwayMapCounters         = "counters"
-	VethwayMapDenied           = "denied"
-	VethwayMapDrafts           = "drafts"
-	VethwayMapEndpoints        = "endpoints"
-	VethwayMapEvents           = "events"
-	VethwayMapFlows4           = "flows4"
-	VethwayMapFlows6           = "flows6"
-	VethwayMapFragments        = "fragments"
-	VethwayMapGenerations      = "generations"
-	VethwayMapGuards           = "guards"
-	VethwayMapHairpins         = "hairpins"
-	VethwayMapNetworks         = "networks"
-	VethwayMapOrigins          = "origins"
-	VethwayMapPeers            = "peers"
-	VethwayMapPortFlows        = "port_flows"
-	VethwayMapPortUse          = "port_use"
-	VethwayMapPublished        = "published"
-	VethwayMapQuotas           = "quotas"
-	VethwayMapSettings         = "settings"
-	VethwayMapShortcuts        = "shortcuts"
-	VethwayMapSockets          = "sockets"
-	VethwayMapSources          = "sources"
-	VethwayMapSpliceEnds       = "splice_ends"
-	VethwayMapSpliceSockets    = "splice_sockets"
-	VethwayMapSpliced          = "spliced"
-	VethwayMapSplices          = "splices"
-	VethwayMapTries            = "tries"
-	VethwayMapUplinks          = "uplinks"
-	VethwayMapVeths            = "veths"
-	VethwayMapWays             = "ways"
-	VethwayProgVwAnswer        = "vw_answer"
-	VethwayProgVwConnect4      = "vw_connect4"
-	VethwayProgVwConnect6      = "vw_connect6"
-	VethwayProgVwCut           = "vw_cut"
-	VethwayProgVwDefragment    = "vw_defragment"
-	VethwayProgVwFragment      = "vw_fragment"
-	VethwayProgVwFromContainer = "vw_from_container"
-	VethwayProgVwFromCutter    = "vw_from_cutter"
-	VethwayProgVwFromDetour    = "vw_from_detour"
-	VethwayProgVwFromSpliced   = "vw_from_spliced"
-	VethwayProgVwFromTun       = "vw_from_tun"
-	VethwayProgVwFromUplink    = "vw_from_uplink"
-	VethwayProgVwGc            = "vw_gc"
-	VethwayProgVwGcBinding     = "vw_gc_binding"
-	VethwayProgVwGetpeername4  = "vw_getpeername4"
-	VethwayProgVwGetpeername6  = "vw_getpeername6"
-	VethwayProgVwGuard         = "vw_guard"
-	VethwayProgVwGuardTun      = "vw_guard_tun"
-	VethwayProgVwIcmpError     = "vw_icmp_error"
-	VethwayProgVwNewFlow       = "vw_new_flow"
-	VethwayProgVwNewInbound    = "vw_new_inbound"
-	VethwayProgVwNewOutbound   = "vw_new_outbound"
-	VethwayProgVwNoFlow        = "vw_no_flow"
-	VethwayProgVwPostBind4     = "vw_post_bind4"
-	VethwayProgVwPostBind6     = "vw_post_bind6"
-	VethwayProgVwRecvmsg4      = "vw_recvmsg4"
-	VethwayProgVwRecvmsg6      = "vw_recvmsg6"
-	VethwayProgVwReroute       = "vw_reroute"
-	VethwayProgVwSendmsg4      = "vw_sendmsg4"
-	VethwayProgVwSendmsg6      = "vw_sendmsg6"
-	VethwayProgVwSpliceBound   = "vw_splice_bound"
-	VethwayProgVwSpliceClose   = "vw_splice_close"
-	VethwayProgVwSpliceOption  = "vw_splice_option"
-	VethwayProgVwSpliceSend    = "vw_splice_send"
-	VethwayProgVwToBridge      = "vw_to_bridge"
-	VethwayProgVwToTun         = "vw_to_tun"
-	VethwayProgVwToUplink      = "vw_to_uplink"
-	VethwayProgVwXdp           = "vw_xdp"
-	VethwayProgVwXdpGeneric    = "vw_xdp_generic"
-	VethwayVarClockBase        = "clock_base"
-	VethwayVarClockMult        = "clock_mult"
-	VethwayVarDirectChecksums  = "direct_checksums"
-	VethwayVarHostNetns        = "host_netns"
-	VethwayVarLocalFirst       = "local_first"
-	VethwayVarLocalLast        = "local_last"
-	VethwayVarPoolFirst        = "pool_first"
-	VethwayVarPoolLast         = "pool_last"
+	VethwayMapAddresses          = "addresses"
+	VethwayMapAnswers            = "answers"
+	VethwayMapBindings           = "bindings"
+	VethwayMapCalls              = "calls"
+	VethwayMapCounters           = "counters"
+	VethwayMapDenied             = "denied"
+	VethwayMapDrafts             = "drafts"
+	VethwayMapEndpoints          = "endpoints"
+	VethwayMapEvents             = "events"
+	VethwayMapFlows4             = "flows4"
+	VethwayMapFlows6             = "flows6"
+	VethwayMapFragments          = "fragments"
+	VethwayMapGenerations        = "generations"
+	VethwayMapGuards             = "guards"
+	VethwayMapHairpins           = "hairpins"
+	VethwayMapNetworks           = "networks"
+	VethwayMapOrigins            = "origins"
+	VethwayMapPeers              = "peers"
+	VethwayMapPortFlows          = "port_flows"
+	VethwayMapPortUse            = "port_use"
+	VethwayMapPublished          = "published"
+	VethwayMapQuotas             = "quotas"
+	VethwayMapSettings           = "settings"
+	VethwayMapShortcuts          = "shortcuts"
+	VethwayMapSockets            = "sockets"
+	VethwayMapSources            = "sources"
+	VethwayMapSpliceEnds         = "splice_ends"
+	VethwayMapSpliceSockets      = "splice_sockets"
+	VethwayMapSpliced            = "spliced"
+	VethwayMapSplices            = "splices"
+	VethwayMapTries              = "tries"
+	VethwayMapUplinks            = "uplinks"
+	VethwayMapVeths              = "veths"
+	VethwayMapWays               = "ways"
+	VethwayProgVwAnswer          = "vw_answer"
+	VethwayProgVwConnect4        = "vw_connect4"
+	VethwayProgVwConnect6        = "vw_connect6"
+	VethwayProgVwCut             = "vw_cut"
+	VethwayProgVwDefragment      = "vw_defragment"
+	VethwayProgVwFragment        = "vw_fragment"
+	VethwayProgVwFromContainer   = "vw_from_container"
+	VethwayProgVwFromCutter      = "vw_from_cutter"
+	VethwayProgVwFromDetour      = "vw_from_detour"
+	VethwayProgVwFromSpliced     = "vw_from_spliced"
+	VethwayProgVwFromTun         = "vw_from_tun"
+	VethwayProgVwFromUplink      = "vw_from_uplink"
+	VethwayProgVwGc              = "vw_gc"
+	VethwayProgVwGcBinding       = "vw_gc_binding"
+	VethwayProgVwGetpeername4    = "vw_getpeername4"
+	VethwayProgVwGetpeername6    = "vw_getpeername6"
+	VethwayProgVwGuard           = "vw_guard"
+	VethwayProgVwGuardTun        = "vw_guard_tun"
+	VethwayProgVwIcmpError       = "vw_icmp_error"
+	VethwayProgVwNewFlow         = "vw_new_flow"
+	VethwayProgVwNewInbound      = "vw_new_inbound"
+	VethwayProgVwNewOutbound     = "vw_new_outbound"
+	VethwayProgVwNoFlow          = "vw_no_flow"
+	VethwayProgVwPlain6Container = "vw_plain6_container"
+	VethwayProgVwPlain6Uplink    = "vw_plain6_uplink"
+	VethwayProgVwPostBind4       = "vw_post_bind4"
+	VethwayProgVwPostBind6       = "vw_post_bind6"
+	VethwayProgVwRecvmsg4        = "vw_recvmsg4"
+	VethwayProgVwRecvmsg6        = "vw_recvmsg6"
+	VethwayProgVwReroute         = "vw_reroute"
+	VethwayProgVwSendmsg4        = "vw_sendmsg4"
+	VethwayProgVwSendmsg6        = "vw_sendmsg6"
+	VethwayProgVwSlowContainer   = "vw_slow_container"
+	VethwayProgVwSlowUplink      = "vw_slow_uplink"
+	VethwayProgVwSpliceBound     = "vw_splice_bound"
+	VethwayProgVwSpliceClose     = "vw_splice_close"
+	VethwayProgVwSpliceOption    = "vw_splice_option"
+	VethwayProgVwSpliceSend      = "vw_splice_send"
+	VethwayProgVwToBridge        = "vw_to_bridge"
+	VethwayProgVwToTun           = "vw_to_tun"
+	VethwayProgVwToUplink        = "vw_to_uplink"
+	VethwayProgVwXdp             = "vw_xdp"
+	VethwayProgVwXdpGeneric      = "vw_xdp_generic"
+	VethwayVarClockBase          = "clock_base"
+	VethwayVarClockMult          = "clock_mult"
+	VethwayVarDirectChecksums    = "direct_checksums"
+	VethwayVarHostNetns          = "host_netns"
+	VethwayVarLocalFirst         = "local_first"
+	VethwayVarLocalLast          = "local_last"
+	VethwayVarPoolFirst          = "pool_first"
+	VethwayVarPoolLast           = "pool_last"
 )
 
 // LoadVethway returns the embedded CollectionSpec for Vethway.
@@ -665,45 +669,49 @@ type VethwaySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type VethwayProgramSpecs struct {
-	VwAnswer        *ebpf.ProgramSpec `ebpf:"vw_answer"`
-	VwConnect4      *ebpf.ProgramSpec `ebpf:"vw_connect4"`
-	VwConnect6      *ebpf.ProgramSpec `ebpf:"vw_connect6"`
-	VwCut           *ebpf.ProgramSpec `ebpf:"vw_cut"`
-	VwDefragment    *ebpf.ProgramSpec `ebpf:"vw_defragment"`
-	VwFragment      *ebpf.ProgramSpec `ebpf:"vw_fragment"`
-	VwFromContainer *ebpf.ProgramSpec `ebpf:"vw_from_container"`
-	VwFromCutter    *ebpf.ProgramSpec `ebpf:"vw_from_cutter"`
-	VwFromDetour    *ebpf.ProgramSpec `ebpf:"vw_from_detour"`
-	VwFromSpliced   *ebpf.ProgramSpec `ebpf:"vw_from_spliced"`
-	VwFromTun       *ebpf.ProgramSpec `ebpf:"vw_from_tun"`
-	VwFromUplink    *ebpf.ProgramSpec `ebpf:"vw_from_uplink"`
-	VwGc            *ebpf.ProgramSpec `ebpf:"vw_gc"`
-	VwGcBinding     *ebpf.ProgramSpec `ebpf:"vw_gc_binding"`
-	VwGetpeername4  *ebpf.ProgramSpec `ebpf:"vw_getpeername4"`
-	VwGetpeername6  *ebpf.ProgramSpec `ebpf:"vw_getpeername6"`
-	VwGuard         *ebpf.ProgramSpec `ebpf:"vw_guard"`
-	VwGuardTun      *ebpf.ProgramSpec `ebpf:"vw_guard_tun"`
-	VwIcmpError     *ebpf.ProgramSpec `ebpf:"vw_icmp_error"`
-	VwNewFlow       *ebpf.ProgramSpec `ebpf:"vw_new_flow"`
-	VwNewInbound    *ebpf.ProgramSpec `ebpf:"vw_new_inbound"`
-	VwNewOutbound   *ebpf.ProgramSpec `ebpf:"vw_new_outbound"`
-	VwNoFlow        *ebpf.ProgramSpec `ebpf:"vw_no_flow"`
-	VwPostBind4     *ebpf.ProgramSpec `ebpf:"vw_post_bind4"`
-	VwPostBind6     *ebpf.ProgramSpec `ebpf:"vw_post_bind6"`
-	VwRecvmsg4      *ebpf.ProgramSpec `ebpf:"vw_recvmsg4"`
-	VwRecvmsg6      *ebpf.ProgramSpec `ebpf:"vw_recvmsg6"`
-	VwReroute       *ebpf.ProgramSpec `ebpf:"vw_reroute"`
-	VwSendmsg4      *ebpf.ProgramSpec `ebpf:"vw_sendmsg4"`
-	VwSendmsg6      *ebpf.ProgramSpec `ebpf:"vw_sendmsg6"`
-	VwSpliceBound   *ebpf.ProgramSpec `ebpf:"vw_splice_bound"`
-	VwSpliceClose   *ebpf.ProgramSpec `ebpf:"vw_splice_close"`
-	VwSpliceOption  *ebpf.ProgramSpec `ebpf:"vw_splice_option"`
-	VwSpliceSend    *ebpf.ProgramSpec `ebpf:"vw_splice_send"`
-	VwToBridge      *ebpf.ProgramSpec `ebpf:"vw_to_bridge"`
-	VwToTun         *ebpf.ProgramSpec `ebpf:"vw_to_tun"`
-	VwToUplink      *ebpf.ProgramSpec `ebpf:"vw_to_uplink"`
-	VwXdp           *ebpf.ProgramSpec `ebpf:"vw_xdp"`
-	VwXdpGeneric    *ebpf.ProgramSpec `ebpf:"vw_xdp_generic"`
+	VwAnswer          *ebpf.ProgramSpec `ebpf:"vw_answer"`
+	VwConnect4        *ebpf.ProgramSpec `ebpf:"vw_connect4"`
+	VwConnect6        *ebpf.ProgramSpec `ebpf:"vw_connect6"`
+	VwCut             *ebpf.ProgramSpec `ebpf:"vw_cut"`
+	VwDefragment      *ebpf.ProgramSpec `ebpf:"vw_defragment"`
+	VwFragment        *ebpf.ProgramSpec `ebpf:"vw_fragment"`
+	VwFromContainer   *ebpf.ProgramSpec `ebpf:"vw_from_container"`
+	VwFromCutter      *ebpf.ProgramSpec `ebpf:"vw_from_cutter"`
+	VwFromDetour      *ebpf.ProgramSpec `ebpf:"vw_from_detour"`
+	VwFromSpliced     *ebpf.ProgramSpec `ebpf:"vw_from_spliced"`
+	VwFromTun         *ebpf.ProgramSpec `ebpf:"vw_from_tun"`
+	VwFromUplink      *ebpf.ProgramSpec `ebpf:"vw_from_uplink"`
+	VwGc              *ebpf.ProgramSpec `ebpf:"vw_gc"`
+	VwGcBinding       *ebpf.ProgramSpec `ebpf:"vw_gc_binding"`
+	VwGetpeername4    *ebpf.ProgramSpec `ebpf:"vw_getpeername4"`
+	VwGetpeername6    *ebpf.ProgramSpec `ebpf:"vw_getpeername6"`
+	VwGuard           *ebpf.ProgramSpec `ebpf:"vw_guard"`
+	VwGuardTun        *ebpf.ProgramSpec `ebpf:"vw_guard_tun"`
+	VwIcmpError       *ebpf.ProgramSpec `ebpf:"vw_icmp_error"`
+	VwNewFlow         *ebpf.ProgramSpec `ebpf:"vw_new_flow"`
+	VwNewInbound      *ebpf.ProgramSpec `ebpf:"vw_new_inbound"`
+	VwNewOutbound     *ebpf.ProgramSpec `ebpf:"vw_new_outbound"`
+	VwNoFlow          *ebpf.ProgramSpec `ebpf:"vw_no_flow"`
+	VwPlain6Container *ebpf.ProgramSpec `ebpf:"vw_plain6_container"`
+	VwPlain6Uplink    *ebpf.ProgramSpec `ebpf:"vw_plain6_uplink"`
+	VwPostBind4       *ebpf.ProgramSpec `ebpf:"vw_post_bind4"`
+	VwPostBind6       *ebpf.ProgramSpec `ebpf:"vw_post_bind6"`
+	VwRecvmsg4        *ebpf.ProgramSpec `ebpf:"vw_recvmsg4"`
+	VwRecvmsg6        *ebpf.ProgramSpec `ebpf:"vw_recvmsg6"`
+	VwReroute         *ebpf.ProgramSpec `ebpf:"vw_reroute"`
+	VwSendmsg4        *ebpf.ProgramSpec `ebpf:"vw_sendmsg4"`
+	VwSendmsg6        *ebpf.ProgramSpec `ebpf:"vw_sendmsg6"`
+	VwSlowContainer   *ebpf.ProgramSpec `ebpf:"vw_slow_container"`
+	VwSlowUplink      *ebpf.ProgramSpec `ebpf:"vw_slow_uplink"`
+	VwSpliceBound     *ebpf.ProgramSpec `ebpf:"vw_splice_bound"`
+	VwSpliceClose     *ebpf.ProgramSpec `ebpf:"vw_splice_close"`
+	VwSpliceOption    *ebpf.ProgramSpec `ebpf:"vw_splice_option"`
+	VwSpliceSend      *ebpf.ProgramSpec `ebpf:"vw_splice_send"`
+	VwToBridge        *ebpf.ProgramSpec `ebpf:"vw_to_bridge"`
+	VwToTun           *ebpf.ProgramSpec `ebpf:"vw_to_tun"`
+	VwToUplink        *ebpf.ProgramSpec `ebpf:"vw_to_uplink"`
+	VwXdp             *ebpf.ProgramSpec `ebpf:"vw_xdp"`
+	VwXdpGeneric      *ebpf.ProgramSpec `ebpf:"vw_xdp_generic"`
 }
 
 // VethwayMapSpecs contains maps before they are loaded into the kernel.
@@ -873,45 +881,49 @@ type VethwayVariables struct {
 //
 // It can be passed to LoadVethwayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type VethwayPrograms struct {
-	VwAnswer        *ebpf.Program `ebpf:"vw_answer"`
-	VwConnect4      *ebpf.Program `ebpf:"vw_connect4"`
-	VwConnect6      *ebpf.Program `ebpf:"vw_connect6"`
-	VwCut           *ebpf.Program `ebpf:"vw_cut"`
-	VwDefragment    *ebpf.Program `ebpf:"vw_defragment"`
-	VwFragment      *ebpf.Program `ebpf:"vw_fragment"`
-	VwFromContainer *ebpf.Program `ebpf:"vw_from_container"`
-	VwFromCutter    *ebpf.Program `ebpf:"vw_from_cutter"`
-	VwFromDetour    *ebpf.Program `ebpf:"vw_from_detour"`
-	VwFromSpliced   *ebpf.Program `ebpf:"vw_from_spliced"`
-	VwFromTun       *ebpf.Program `ebpf:"vw_from_tun"`
-	VwFromUplink    *ebpf.Program `ebpf:"vw_from_uplink"`
-	VwGc            *ebpf.Program `ebpf:"vw_gc"`
-	VwGcBinding     *ebpf.Program `ebpf:"vw_gc_binding"`
-	VwGetpeername4  *ebpf.Program `ebpf:"vw_getpeername4"`
-	VwGetpeername6  *ebpf.Program `ebpf:"vw_getpeername6"`
-	VwGuard         *ebpf.Program `ebpf:"vw_guard"`
-	VwGuardTun      *ebpf.Program `ebpf:"vw_guard_tun"`
-	VwIcmpError     *ebpf.Program `ebpf:"vw_icmp_error"`
-	VwNewFlow       *ebpf.Program `ebpf:"vw_new_flow"`
-	VwNewInbound    *ebpf.Program `ebpf:"vw_new_inbound"`
-	VwNewOutbound   *ebpf.Program `ebpf:"vw_new_outbound"`
-	VwNoFlow        *ebpf.Program `ebpf:"vw_no_flow"`
-	VwPostBind4     *ebpf.Program `ebpf:"vw_post_bind4"`
-	VwPostBind6     *ebpf.Program `ebpf:"vw_post_bind6"`
-	VwRecvmsg4      *ebpf.Program `ebpf:"vw_recvmsg4"`
-	VwRecvmsg6      *ebpf.Program `ebpf:"vw_recvmsg6"`
-	VwReroute       *ebpf.Program `ebpf:"vw_reroute"`
-	VwSendmsg4      *ebpf.Program `ebpf:"vw_sendmsg4"`
-	VwSendmsg6      *ebpf.Program `ebpf:"vw_sendmsg6"`
-	VwSpliceBound   *ebpf.Program `ebpf:"vw_splice_bound"`
-	VwSpliceClose   *ebpf.Program `ebpf:"vw_splice_close"`
-	VwSpliceOption  *ebpf.Program `ebpf:"vw_splice_option"`
-	VwSpliceSend    *ebpf.Program `ebpf:"vw_splice_send"`
-	VwToBridge      *ebpf.Program `ebpf:"vw_to_bridge"`
-	VwToTun         *ebpf.Program `ebpf:"vw_to_tun"`
-	VwToUplink      *ebpf.Program `ebpf:"vw_to_uplink"`
-	VwXdp           *ebpf.Program `ebpf:"vw_xdp"`
-	VwXdpGeneric    *ebpf.Program `ebpf:"vw_xdp_generic"`
+	VwAnswer          *ebpf.Program `ebpf:"vw_answer"`
+	VwConnect4        *ebpf.Program `ebpf:"vw_connect4"`
+	VwConnect6        *ebpf.Program `ebpf:"vw_connect6"`
+	VwCut             *ebpf.Program `ebpf:"vw_cut"`
+	VwDefragment      *ebpf.Program `ebpf:"vw_defragment"`
+	VwFragment        *ebpf.Program `ebpf:"vw_fragment"`
+	VwFromContainer   *ebpf.Program `ebpf:"vw_from_container"`
+	VwFromCutter      *ebpf.Program `ebpf:"vw_from_cutter"`
+	VwFromDetour      *ebpf.Program `ebpf:"vw_from_detour"`
+	VwFromSpliced     *ebpf.Program `ebpf:"vw_from_spliced"`
+	VwFromTun         *ebpf.Program `ebpf:"vw_from_tun"`
+	VwFromUplink      *ebpf.Program `ebpf:"vw_from_uplink"`
+	VwGc              *ebpf.Program `ebpf:"vw_gc"`
+	VwGcBinding       *ebpf.Program `ebpf:"vw_gc_binding"`
+	VwGetpeername4    *ebpf.Program `ebpf:"vw_getpeername4"`
+	VwGetpeername6    *ebpf.Program `ebpf:"vw_getpeername6"`
+	VwGuard           *ebpf.Program `ebpf:"vw_guard"`
+	VwGuardTun        *ebpf.Program `ebpf:"vw_guard_tun"`
+	VwIcmpError       *ebpf.Program `ebpf:"vw_icmp_error"`
+	VwNewFlow         *ebpf.Program `ebpf:"vw_new_flow"`
+	VwNewInbound      *ebpf.Program `ebpf:"vw_new_inbound"`
+	VwNewOutbound     *ebpf.Program `ebpf:"vw_new_outbound"`
+	VwNoFlow          *ebpf.Program `ebpf:"vw_no_flow"`
+	VwPlain6Container *ebpf.Program `ebpf:"vw_plain6_container"`
+	VwPlain6Uplink    *ebpf.Program `ebpf:"vw_plain6_uplink"`
+	VwPostBind4       *ebpf.Program `ebpf:"vw_post_bind4"`
+	VwPostBind6       *ebpf.Program `ebpf:"vw_post_bind6"`
+	VwRecvmsg4        *ebpf.Program `ebpf:"vw_recvmsg4"`
+	VwRecvmsg6        *ebpf.Program `ebpf:"vw_recvmsg6"`
+	VwReroute         *ebpf.Program `ebpf:"vw_reroute"`
+	VwSendmsg4        *ebpf.Program `ebpf:"vw_sendmsg4"`
+	VwSendmsg6        *ebpf.Program `ebpf:"vw_sendmsg6"`
+	VwSlowContainer   *ebpf.Program `ebpf:"vw_slow_container"`
+	VwSlowUplink      *ebpf.Program `ebpf:"vw_slow_uplink"`
+	VwSpliceBound     *ebpf.Program `ebpf:"vw_splice_bound"`
+	VwSpliceClose     *ebpf.Program `ebpf:"vw_splice_close"`
+	VwSpliceOption    *ebpf.Program `ebpf:"vw_splice_option"`
+	VwSpliceSend      *ebpf.Program `ebpf:"vw_splice_send"`
+	VwToBridge        *ebpf.Program `ebpf:"vw_to_bridge"`
+	VwToTun           *ebpf.Program `ebpf:"vw_to_tun"`
+	VwToUplink        *ebpf.Program `ebpf:"vw_to_uplink"`
+	VwXdp             *ebpf.Program `ebpf:"vw_xdp"`
+	VwXdpGeneric      *ebpf.Program `ebpf:"vw_xdp_generic"`
 }
 
 func (p *VethwayPrograms) Close() error {
@@ -939,6 +951,8 @@ func (p *VethwayPrograms) Close() error {
 		p.VwNewInbound,
 		p.VwNewOutbound,
 		p.VwNoFlow,
+		p.VwPlain6Container,
+		p.VwPlain6Uplink,
 		p.VwPostBind4,
 		p.VwPostBind6,
 		p.VwRecvmsg4,
@@ -946,6 +960,8 @@ func (p *VethwayPrograms) Close() error {
 		p.VwReroute,
 		p.VwSendmsg4,
 		p.VwSendmsg6,
+		p.VwSlowContainer,
+		p.VwSlowUplink,
 		p.VwSpliceBound,
 		p.VwSpliceClose,
 		p.VwSpliceOption,

@@ -6,16 +6,20 @@
 #include "maps.h"
 
 enum call {
-	CALL_NEW_FLOW,	   /* from vw_from_container */
-	CALL_NEW_INBOUND,  /* from vw_from_uplink, vw_from_tun */
-	CALL_NEW_OUTBOUND, /* from vw_to_uplink, vw_to_tun */
-	CALL_ICMP_ERROR,   /* from all of these */
-	CALL_FRAGMENT,	   /* from all of these */
-	CALL_NO_FLOW,	   /* from vw_icmp_error, for what a container sends about no flow of ours */
-	CALL_ANSWER,	   /* from whoever cannot send a packet on */
-	CALL_CUT,	   /* from whoever has a packet for a container that has to be cut up */
-	CALL_REROUTE,	   /* from vw_from_container, where a flow's next hop may have changed */
-	CALL_ALL,	   /* from vw_from_spliced: what all containers send */
+	CALL_NEW_FLOW,	       /* from vw_slow_container */
+	CALL_NEW_INBOUND,      /* from vw_slow_uplink, vw_from_tun */
+	CALL_NEW_OUTBOUND,     /* from vw_to_uplink, vw_to_tun */
+	CALL_ICMP_ERROR,       /* from all of these */
+	CALL_FRAGMENT,	       /* from all of these */
+	CALL_NO_FLOW,	       /* from vw_icmp_error, for what a container sends about no flow of ours */
+	CALL_ANSWER,	       /* from whoever cannot send a packet on */
+	CALL_CUT,	       /* from whoever has a packet for a container that has to be cut up */
+	CALL_REROUTE,	       /* from vw_slow_container, where a flow's next hop may have changed */
+	CALL_ALL,	       /* from vw_from_spliced: what all containers send */
+	CALL_SLOW_CONTAINER,   /* from vw_from_container, vw_plain6_container: what is not plain */
+	CALL_SLOW_UPLINK,      /* from vw_from_uplink, vw_plain6_uplink, likewise */
+	CALL_PLAIN6_CONTAINER, /* from vw_from_container: IPv6 */
+	CALL_PLAIN6_UPLINK,    /* from vw_from_uplink, likewise */
 	CALLS,
 };
 
@@ -29,6 +33,10 @@ int vw_answer(struct __sk_buff *ctx);
 int vw_cut(struct __sk_buff *ctx);
 int vw_reroute(struct __sk_buff *ctx);
 int vw_from_container(struct __sk_buff *ctx);
+int vw_plain6_container(struct __sk_buff *ctx);
+int vw_plain6_uplink(struct __sk_buff *ctx);
+int vw_slow_container(struct __sk_buff *ctx);
+int vw_slow_uplink(struct __sk_buff *ctx);
 
 /* Written: once, when loaded. Read: programs. Life: that of the program set, by which it is pinned. */
 struct {
@@ -48,6 +56,10 @@ struct {
 		[CALL_CUT] = vw_cut,
 		[CALL_REROUTE] = vw_reroute,
 		[CALL_ALL] = vw_from_container,
+		[CALL_PLAIN6_CONTAINER] = vw_plain6_container,
+		[CALL_PLAIN6_UPLINK] = vw_plain6_uplink,
+		[CALL_SLOW_CONTAINER] = vw_slow_container,
+		[CALL_SLOW_UPLINK] = vw_slow_uplink,
 	},
 };
 

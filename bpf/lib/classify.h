@@ -127,7 +127,7 @@ static __always_inline int from_container(struct __sk_buff *ctx)
 		to = shortcut_find(&pkt.key.dst);
 		if (to && shortcut_is_for_host(ctx, &pkt, to))
 			return PASS;
-		ret = to ? shortcut_to_neighbour(ctx, &pkt, to) : 0;
+		ret = to ? shortcut_to_neighbour(ctx, &pkt, to, false) : 0;
 		if (ret)
 			return ret;
 		flow = flow_find(&pkt.key, pkt.v6);

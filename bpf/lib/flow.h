@@ -200,9 +200,15 @@ static __always_inline void flow_mark_both(const struct packet *pkt, struct flow
 		pair->tcp_flags = (pair->tcp_flags & ~clear) | set;
 }
 
+/* Does the packet do more to its session than going on with it? */
+static __always_inline bool tcp_is_turn(const struct packet *pkt, const struct flow_value *flow)
+{
+	return packet_is_syn(pkt) || (pkt->tcp_flags | flow->tcp_flags) & TCP_RST;
+}
+
 /* RFC 7857 section 2: an RST puts the session in transitory state, but it may be forged: any later packet of either side revives it. A SYN on
  * a closing session begins it afresh. */
-static __always_inline void flow_follow_tcp(const struct packet *pkt, struct flow_value *flow)
+static __always_inline void flow_turn(const struct packet *pkt, struct flow_value *flow)
 {
 	if (pkt->tcp_flags & TCP_RST)
 		flow_mark_both(pkt, flow, TCP_RST, 0);
@@ -210,19 +216,26 @@ static __always_inline void flow_follow_tcp(const struct packet *pkt, struct flo
 		flow_mark_both(pkt, flow, 0, 0xff);
 	else if (flow->tcp_flags & TCP_RST)
 		flow_mark_both(pkt, flow, 0, TCP_RST);
-	if (pkt->tcp_flags & ~flow->tcp_flags)
-		flow->tcp_flags |= pkt->tcp_flags;
 }
 
-/* What a packet does to its session: counters and times of its own direction only. */
-static __always_inline void flow_touch(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow, __u32 now)
+/* Counters and times of the packet's own direction. */
+static __always_inline void flow_count(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow, __u32 now)
 {
 	/* An RST refreshes nothing: a forged one must not keep a session. */
 	if (!(pkt->tcp_flags & TCP_RST) && flow->seen != now)
 		flow->seen = now;
-	if (pkt->tcp_flags)
-		flow_follow_tcp(pkt, flow);
+	if (pkt->tcp_flags & ~flow->tcp_flags)
+		flow->tcp_flags |= pkt->tcp_flags;
 	if (!++flow->packets)
 		flow->bytes += 1ULL << (64 - FLOW_CARRY);
 	flow->bytes += ctx->len - pkt->l3;
+}
+
+/* What a packet does to its session. */
+static __always_inline void flow_touch(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow, __u32 now)
+{
+	/* verifier: of other protocols than TCP it need not walk this. */
+	if (pkt->tcp_flags && tcp_is_turn(pkt, flow))
+		flow_turn(pkt, flow);
+	flow_count(ctx, pkt, flow, now);
 }

@@ -72,9 +72,10 @@ static __always_inline bool shortcut_is_for_host(struct __sk_buff *ctx, const st
 
 /*
  * To a container of the same network, whoever both of them are being plain: 0 if not. That the sender is who it says, its own shortcut
- * tells. Only what has ports, and pings: the rest is looked at more closely.
+ * tells. Only what has ports, and pings: the rest is looked at more closely. has_no_flow: what is known of the packet; false: nothing.
  */
-static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const struct packet *pkt, const struct shortcut_value *to)
+static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const struct packet *pkt, const struct shortcut_value *to,
+						 bool has_no_flow)
 {
 	const struct shortcut_value *from;
 	struct ethhdr *eth;
@@ -84,7 +85,8 @@ static __always_inline int shortcut_to_neighbour(struct __sk_buff *ctx, const st
 		return 0;
 	from = shortcut_find(&pkt->key.src);
 	if (!from || from->kind != SHORTCUT_ENDPOINT || from->ifindex != ctx->ifindex || from->network != to->network ||
-	    from->flags & NETWORK_NO_ICC || network_has_hairpins(to->network) || !hop_by_shortcut(to, &pkt->key.dst, &hop))
+	    from->flags & NETWORK_NO_ICC || (!has_no_flow && network_has_hairpins(to->network)) ||
+	    !hop_by_shortcut(to, &pkt->key.dst, &hop))
 		return 0;
 	eth = packet_at(ctx, 0, sizeof(*eth));
 	if (!eth || !mac_equal(eth->h_source, from->mac) || eth->h_dest[0] & 1)

@@ -57,7 +57,7 @@ func TestShortcuts(t *testing.T) {
 		}
 		f.shortcut(t, f.container("c1"), from)
 		check(t, f.Hairpins.Put(uint32(c1.network.id), uint32(1)))
-		f.run(t, "the network has hairpins", long)
+		f.run(t, "the network has hairpins, but the packet no flow", step{prog: f.FromContainer, in: in, ctx: f.at("c1"), verdict: redirect, out: &in})
 		check(t, f.Hairpins.Put(uint32(c1.network.id), uint32(0)))
 		all := in
 		all.dstMAC = broadcast

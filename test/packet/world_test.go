@@ -45,6 +45,8 @@ const (
 type programs struct {
 	FromContainer *ebpf.Program `ebpf:"vw_from_container"`
 	FromUplink    *ebpf.Program `ebpf:"vw_from_uplink"`
+	SlowContainer *ebpf.Program `ebpf:"vw_slow_container"`
+	SlowUplink    *ebpf.Program `ebpf:"vw_slow_uplink"`
 	FromTun       *ebpf.Program `ebpf:"vw_from_tun"`
 	FromDetour    *ebpf.Program `ebpf:"vw_from_detour"`
 	FromCutter    *ebpf.Program `ebpf:"vw_from_cutter"`

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The fast path. Nearly all packets are plain: TCP or UDP right behind an IP header without options, of a flow that is known and whose next
+ * hop is known. For them there are programs that do nothing else, and leave whatever is not plain, untouched, to the slow path. What
+ * a program costs on its way is not so much its instructions as the cache lines that they are in: between two packets the
+ * stack has used all of the cache. So the rare must not stand between the frequent, and compilers for BPF leave it where it was written.
+ *
+ * Every function here is a shorter form of one of the slow path, and decides what that would. It returns early, before anything has been changed.
+ */
+#pragma once
+
+#include "classify.h"
+
+#define SLOW PASS /* not plain; nothing has been changed */
+#define TCP_HLEN 20
+#define UDP_HLEN 8
+
+/* Pointer to len bytes at off, if they are linear. */
+static __always_inline void *plain_at(struct __sk_buff *ctx, __u32 off, __u32 len)
+{
+	void *at = (void *)(long)ctx->data + off;
+
+	return at + len <= (void *)(long)ctx->data_end ? at : NULL;
+}
+
+/* Behind a link-layer header, which ends at a constant. */
+static __always_inline __u32 plain_l4(bool v6)
+{
+	return ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+}
+
+/* The network header. Returns how many bytes it says are behind it; 0: it is not plain. */
+static __always_inline __u32 plain_parse_l3(struct __sk_buff *ctx, struct packet *pkt, bool v6)
+{
+	__u32 len, room = ctx->len - ETH_HLEN;
+
+	if (v6) {
+		const struct ipv6hdr *ip = plain_at(ctx, ETH_HLEN, sizeof(*ip));
+
+		if (!ip || ip->version != 6)
+			return 0;
+		addr_set6(&pkt->key.src, ip->saddr);
+		addr_set6(&pkt->key.dst, ip->daddr);
+		if (addr_is4(&pkt->key.src) || addr_is4(&pkt->key.dst))
+			return 0;
+		len = bpf_ntohs(ip->payload_len);
+		pkt->key.proto = ip->nexthdr;
+		pkt->ttl = ip->hop_limit;
+		return len + sizeof(*ip) <= room ? len : 0;
+	}
+	const struct iphdr *ip = plain_at(ctx, ETH_HLEN, sizeof(*ip));
+
+	if (!ip || *(const __u8 *)ip != 0x45 || ip->frag_off & bpf_htons(IP_OFFSET_MF))
+		return 0;
+	addr_set4(&pkt->key.src, ip->saddr);
+	addr_set4(&pkt->key.dst, ip->daddr);
+	/* See parse_ipv4(). */
+	len = ip->tot_len || !ctx->gso_size ? bpf_ntohs(ip->tot_len) : room;
+	pkt->key.proto = ip->protocol;
+	pkt->ttl = ip->ttl;
+	return len > sizeof(*ip) && len <= room ? len - sizeof(*ip) : 0;
+}
+
+/* False: not plain. v6: of a constant. */
+static __always_inline bool plain_parse(struct __sk_buff *ctx, struct packet *pkt, bool v6)
+{
+	__u32 room;
+	__u8 *l4;
+
+	__builtin_memset(pkt, 0, sizeof(*pkt));
+	pkt->l3 = ETH_HLEN;
+	pkt->l4 = plain_l4(v6);
+	pkt->v6 = v6;
+	room = plain_parse_l3(ctx, pkt, v6);
+	if (pkt->key.proto == IPPROTO_TCP) {
+		l4 = plain_at(ctx, plain_l4(v6), TCP_HLEN);
+		if (!l4 || room < TCP_HLEN)
+			return false;
+		pkt->tcp_flags = l4[13];
+		pkt->l4_len = (l4[12] >> 4) * 4;
+		if (pkt->l4_len < TCP_HLEN)
+			return false;
+	} else {
+		l4 = plain_at(ctx, plain_l4(v6), UDP_HLEN);
+		if (!l4 || room < UDP_HLEN || pkt->key.proto != IPPROTO_UDP)
+			return false;
+		pkt->l4_len = UDP_HLEN;
+	}
+	pkt->key.sport = *(__be16 *)l4;
+	pkt->key.dport = *(__be16 *)(l4 + 2);
+	return true;
+}
+
+/* As flow_hop(). False: it has to be asked for, or the flow goes nowhere. */
+static __always_inline bool plain_hop(const struct flow_value *flow, bool v6, __u32 now, struct hop *hop)
+{
+	const struct shortcut_value *found;
+	struct addr to;
+
+	if (flow->action == FLOW_TO_UPLINK)
+		return hop_by_way(READ_ONCE(flow->way), now, hop) && hop->macs;
+	if (flow->action != FLOW_TO_PEER)
+		return false;
+	flow_n_dst(flow, v6, &to);
+	found = shortcut_place(&to);
+	return found && hop_by_shortcut(found, &to, hop) && hop->oif == flow->way;
+}
+
+/* Does the packet do to its flow what it does to the packet: nothing but going on? */
+static __always_inline bool plain_in_flow(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow,
+					  const struct hop *hop)
+{
+	return !(flow->flags & FLOW_OPENS) && pkt->ttl > 1 && !packet_exceeds(ctx, pkt, hop->mtu) && !tcp_is_turn(pkt, flow);
+}
+
+/* As packet_rewrite(), all at once. */
+static __always_inline void plain_rewrite(struct __sk_buff *ctx, void *head, __sum16 *check, const struct packet *pkt,
+					  const struct rewrite *to, bool partial, bool v6)
+{
+	__be16 *ports = head + plain_l4(v6);
+
+	csum_l4_apply(pkt, check, partial, to->addr_diff, to->port_diff);
+	if (v6)
+		rewrite_ipv6(ctx, head + ETH_HLEN, to, 1, false);
+	else
+		rewrite_ipv4(head + ETH_HLEN, to, 1);
+	if (to->ports) {
+		ports[0] = to->sport;
+		ports[1] = to->dport;
+	}
+}
+
+/* As flow_forward(). SLOW, or a redirect's code. */
+static __always_inline int plain_forward(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow, bool v6)
+{
+	__u32 now = clock_seconds(), summed = packet_summed(ctx);
+	struct rewrite to;
+	struct hop hop = {};
+	struct ethhdr *eth;
+	__sum16 *check;
+
+	if (!plain_hop(flow, v6, now, &hop) || !plain_in_flow(ctx, pkt, flow, &hop) || summed == CHECKSUM_COMPLETE)
+		return SLOW;
+	/* verifier: the two checks must not become one of a length that varies. */
+	if (pkt->key.proto == IPPROTO_TCP) {
+		eth = plain_at(ctx, 0, plain_l4(v6) + TCP_HLEN);
+		if (!eth)
+			return SLOW;
+		check = (void *)eth + plain_l4(v6) + 16;
+		barrier_var(check);
+	} else {
+		eth = plain_at(ctx, 0, plain_l4(v6) + UDP_HLEN);
+		if (!eth)
+			return SLOW;
+		check = (void *)eth + plain_l4(v6) + 6;
+		barrier_var(check);
+	}
+	flow_count(ctx, pkt, flow, now);
+	rewrite_of(&pkt->key, flow, v6, &to);
+	plain_rewrite(ctx, eth, check, pkt, &to, summed == CHECKSUM_PARTIAL, v6);
+	mac_store(eth->h_dest, hop.dmac);
+	mac_store(eth->h_source, hop.smac);
+	if (flow->action == FLOW_TO_PEER)
+		return deliver_to_peer(ctx, hop.oif);
+	ctx->tc_index = MARK_TRANSLATED;
+	return bpf_redirect(hop.oif, 0);
+}
+
+/* As from_container(). */
+static __always_inline int plain_from_container(struct __sk_buff *ctx, bool v6)
+{
+	const struct shortcut_value *to;
+	struct flow_value *flow;
+	struct packet pkt;
+	int ret;
+
+	if (!plain_parse(ctx, &pkt, v6))
+		return SLOW;
+	to = shortcut_find(&pkt.key.dst);
+	/* What goes out is written first, since code is where it is written. */
+	if (to)
+		goto near;
+far:
+	flow = flow_find(&pkt.key, v6);
+	if (flow && flow->iif == ctx->ifindex)
+		return plain_forward(ctx, &pkt, flow, v6);
+	return to && !flow ? shortcut_to_neighbour(ctx, &pkt, to, true) : SLOW;
+near:
+	ret = shortcut_to_neighbour(ctx, &pkt, to, false);
+	if (ret)
+		return ret;
+	if (shortcut_is_for_host(ctx, &pkt, to))
+		return TC_NEXT;
+	goto far;
+}
+
+/* As from_uplink(). */
+static __always_inline int plain_from_uplink(struct __sk_buff *ctx, bool v6)
+{
+	struct flow_value *flow;
+	struct packet pkt;
+
+	if (!plain_parse(ctx, &pkt, v6) || ctx->pkt_type != PACKET_HOST)
+		return SLOW;
+	if (port_use_of(pkt.key.proto, pkt.key.dport) & PORT_PUBLISHED || port_in_pool(pkt.key.dport)) {
+		flow = flow_find(&pkt.key, v6);
+		return flow && !flow->iif ? plain_forward(ctx, &pkt, flow, v6) : SLOW;
+	}
+	if (address_is_hosts(&pkt.key.dst))
+		return TC_NEXT;
+	flow = flow_find(&pkt.key, v6);
+	return flow && !flow->iif && flow->kind == FLOW_ROUTED ? plain_forward(ctx, &pkt, flow, v6) : SLOW;
+}
+
+/*
+ * By which family's way. IPv6 has programs of its own, or the families would be mixed: they are tails, since a jump costs less than a
+ * call.
+ */
+#define PLAIN(ctx, from, call6)                                                                 \
+	((ctx)->vlan_present			    ? SLOW                                      \
+	 : (ctx)->protocol == bpf_htons(ETH_P_IP)   ? plain_from_##from(ctx, false)             \
+	 : (ctx)->protocol == bpf_htons(ETH_P_IPV6) ? (bpf_tail_call(ctx, &calls, call6), SLOW) \
+						    : SLOW)
+
+static __always_inline int plain_verdict(struct __sk_buff *ctx, enum hook hook, enum call slow, int ret)
+{
+	return ret ? ret : verdict(ctx, hook, tail_again(ctx, slow));
+}
