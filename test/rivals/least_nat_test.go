@@ -105,11 +105,29 @@ func TestLeastNATCorrectsPartialChecksums(t *testing.T) {
 
 func TestLeastNATLeavesCrowds(t *testing.T) {
 	t.Parallel()
-	spec, err := ScaledSpec(2, fewContainers)
+	spec, err := ScaledSpec(fewContainers+1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := NewLeastNAT().Setup(t.Context(), nil, spec); err == nil || !strings.Contains(err.Error(), ErrUnavailable.Error()) {
-		t.Errorf("%d ports: %v", spec.ports(), err)
+		t.Errorf("%d containers: %v", spec.containers(), err)
+	}
+}
+
+// Of many ports it knows those that are measured.
+func TestLeastNATWithManyPorts(t *testing.T) {
+	behaviour.NeedRoot(t)
+	t.Parallel()
+	spec, err := ScaledSpec(2, 3000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := setUpSpec(t, NewLeastNAT(), spec, "c1", "c2", "d1")
+	for _, f := range []Family{IPv4, IPv6} {
+		l.proves(Way(FromRemote), f, func() {
+			for _, p := range CommonSpec().Networks[0].Containers[0].Publish {
+				l.access(FromRemote, p, f)
+			}
+		})
 	}
 }

@@ -44,7 +44,7 @@ func steady() []curve {
 	listed := map[string]int{"iptables": 10000, "iptables-legacy": 10000, "nftables-linear": 10000}
 	tracked := map[string]int{"iptables": 200000, "iptables-legacy": 200000, "nftables-linear": 200000, "nftables": 200000}
 	return []curve{
-		{axis: run.Ports, points: []int{1, 100, 1000, 10000, 65000}, cells: "crr udp-new", targets: rivals + " redirect", most: listed, beside: own, rounds: rounds, last: last},
+		{axis: run.Ports, points: []int{1, 100, 1000, 10000, 65000}, cells: "crr udp-new", targets: rivals + " redirect least-nat", most: listed, beside: own, rounds: rounds, last: last},
 		{axis: run.Flows, points: []int{1, 1000, 10000, 100000, 200000, 500000}, cells: "rr udp", targets: rivals, most: tracked, beside: own, rounds: rounds, last: last},
 		{axis: run.Containers, points: []int{2, 100, 470}, cells: "crr c2c:rr", targets: "vethway iptables", rounds: rounds, creates: 2},
 		{axis: run.Rules, points: []int{1, 100, 1000}, cells: "rr crr", targets: rivals, rounds: rounds},
