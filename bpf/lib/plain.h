@@ -184,7 +184,7 @@ far:
 	flow = flow_find(&pkt.key, v6);
 	if (flow && flow->iif == ctx->ifindex)
 		return plain_forward(ctx, &pkt, flow, v6);
-	return to && !flow ? shortcut_to_neighbour(ctx, &pkt, to, true) : SLOW;
+	return to ? shortcut_to_neighbour(ctx, &pkt, to, true) : SLOW;
 near:
 	ret = shortcut_to_neighbour(ctx, &pkt, to, false);
 	if (ret)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -181,10 +182,22 @@ func (f family) turns(t *testing.T) (all []seed) {
 			add(c.name+", answer", c.to, c.answer)
 			add(c.name+", asked by another", "d1", c.asked)
 			add(c.name+", another's answer", "c2", c.answer)
+			for _, to := range []mac{broadcast, {2, 9, 9, 9, 9, 9}} {
+				elsewhere := c.asked
+				elsewhere.dstMAC = to
+				add(c.name+", asked of another MAC address", c.from, elsewhere)
+			}
 		}
+	}
+	if f.six {
+		mapped := f.from("c1", toMapped(f.containers["c2"].addr4), 5000, 80)
+		mapped.src = toMapped(f.containers["c1"].addr4)
+		add("IPv4-mapped", "c1", mapped)
 	}
 	return all
 }
+
+func toMapped(a netip.Addr) netip.Addr { return netip.AddrFrom16(a.As16()) }
 
 // agree sends a frame by both paths, from the same state of all flows.
 func (f family) agree(t *testing.T, p place, frame []byte) error {
