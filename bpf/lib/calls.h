@@ -6,18 +6,18 @@
 #include "maps.h"
 
 enum call {
-	CALL_NEW_FLOW,	       /* from vw_slow_container */
-	CALL_NEW_INBOUND,      /* from vw_slow_uplink, vw_from_tun */
+	CALL_NEW_FLOW,	       /* from vw_slow_container, vw_no_flow */
+	CALL_NEW_INBOUND,      /* from vw_from_uplink and its tails, vw_from_tun */
 	CALL_NEW_OUTBOUND,     /* from vw_to_uplink, vw_to_tun */
 	CALL_ICMP_ERROR,       /* from all of these */
 	CALL_FRAGMENT,	       /* from all of these */
-	CALL_NO_FLOW,	       /* from vw_icmp_error, for what a container sends about no flow of ours */
+	CALL_NO_FLOW,	       /* from the fast path of containers: no flow; from vw_icmp_error: errors about none */
 	CALL_ANSWER,	       /* from whoever cannot send a packet on */
 	CALL_CUT,	       /* from whoever has a packet for a container that has to be cut up */
-	CALL_REROUTE,	       /* from vw_slow_container, where a flow's next hop may have changed */
+	CALL_REROUTE,	       /* from whoever has a packet of a container whose flow's next hop may have changed */
 	CALL_ALL,	       /* from vw_from_spliced: what all containers send */
-	CALL_SLOW_CONTAINER,   /* from vw_from_container, vw_plain6_container: what is not plain */
-	CALL_SLOW_UPLINK,      /* from vw_from_uplink, vw_plain6_uplink, likewise */
+	CALL_SLOW_CONTAINER,   /* from vw_from_container and its tail: what is not plain */
+	CALL_SLOW_UPLINK,      /* from vw_from_uplink, likewise */
 	CALL_PLAIN6_CONTAINER, /* from vw_from_container: IPv6 */
 	CALL_PLAIN6_UPLINK,    /* from vw_from_uplink, likewise */
 	CALLS,

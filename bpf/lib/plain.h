@@ -91,16 +91,12 @@ static __always_inline bool plain_parse(struct __sk_buff *ctx, struct packet *pk
 	return true;
 }
 
-/* As flow_hop(). False: it has to be asked for, or the flow goes nowhere. */
-static __always_inline bool plain_hop(const struct flow_value *flow, bool v6, __u32 now, struct hop *hop)
+/* Into a container, as flow_hop(). False: it has to be asked for. */
+static __always_inline bool plain_hop_to_peer(const struct flow_value *flow, bool v6, struct hop *hop)
 {
 	const struct shortcut_value *found;
 	struct addr to;
 
-	if (flow->action == FLOW_TO_UPLINK)
-		return hop_by_way(READ_ONCE(flow->way), now, hop) && hop->macs;
-	if (flow->action != FLOW_TO_PEER)
-		return false;
 	flow_n_dst(flow, v6, &to);
 	found = shortcut_place(&to);
 	return found && hop_by_shortcut(found, &to, hop) && hop->oif == flow->way;
@@ -130,8 +126,9 @@ static __always_inline void plain_rewrite(struct __sk_buff *ctx, void *head, __s
 	}
 }
 
-/* As flow_forward(). SLOW, or a redirect's code. */
-static __always_inline int plain_forward(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow, bool v6)
+/* As flow_forward(). SLOW, a redirect's code, or -DROP_TAIL_CALL. */
+static __always_inline int plain_forward(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow, bool v6,
+					 bool from_container)
 {
 	__u32 now = clock_seconds(), summed = packet_summed(ctx);
 	struct rewrite to;
@@ -139,7 +136,15 @@ static __always_inline int plain_forward(struct __sk_buff *ctx, const struct pac
 	struct ethhdr *eth;
 	__sum16 *check;
 
-	if (!plain_hop(flow, v6, now, &hop) || !plain_in_flow(ctx, pkt, flow, &hop) || summed == CHECKSUM_COMPLETE)
+	if (flow->action == FLOW_TO_UPLINK) {
+		if (!hop_by_way(READ_ONCE(flow->way), now, &hop))
+			return from_container ? tail(ctx, CALL_REROUTE, HOOK_FROM_CONTAINER, ETH_HLEN) : SLOW;
+		if (!hop.macs)
+			return SLOW;
+	} else if (flow->action != FLOW_TO_PEER || !plain_hop_to_peer(flow, v6, &hop)) {
+		return SLOW;
+	}
+	if (!plain_in_flow(ctx, pkt, flow, &hop) || summed == CHECKSUM_COMPLETE)
 		return SLOW;
 	/* verifier: the two checks must not become one of a length that varies. */
 	if (pkt->key.proto == IPPROTO_TCP) {
@@ -183,8 +188,9 @@ static __always_inline int plain_from_container(struct __sk_buff *ctx, bool v6)
 far:
 	flow = flow_find(&pkt.key, v6);
 	if (flow && flow->iif == ctx->ifindex)
-		return plain_forward(ctx, &pkt, flow, v6);
-	return to ? shortcut_to_neighbour(ctx, &pkt, to, true) : SLOW;
+		return plain_forward(ctx, &pkt, flow, v6, true);
+	ret = to ? shortcut_to_neighbour(ctx, &pkt, to, true) : 0;
+	return ret ? ret : tail_again(ctx, CALL_NO_FLOW);
 near:
 	ret = shortcut_to_neighbour(ctx, &pkt, to, false);
 	if (ret)
@@ -199,17 +205,25 @@ static __always_inline int plain_from_uplink(struct __sk_buff *ctx, bool v6)
 {
 	struct flow_value *flow;
 	struct packet pkt;
+	bool is_published;
 
 	if (!plain_parse(ctx, &pkt, v6) || ctx->pkt_type != PACKET_HOST)
 		return SLOW;
-	if (port_use_of(pkt.key.proto, pkt.key.dport) & PORT_PUBLISHED || port_in_pool(pkt.key.dport)) {
-		flow = flow_find(&pkt.key, v6);
-		return flow && !flow->iif ? plain_forward(ctx, &pkt, flow, v6) : SLOW;
-	}
+	is_published = port_use_of(pkt.key.proto, pkt.key.dport) & PORT_PUBLISHED;
+	if (!is_published && !port_in_pool(pkt.key.dport))
+		goto direct;
+	flow = flow_find(&pkt.key, v6);
+	if (!flow || flow->iif)
+		return is_published ? tail(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, ETH_HLEN) : SLOW;
+forward:
+	return plain_forward(ctx, &pkt, flow, v6, false);
+direct:
 	if (address_is_hosts(&pkt.key.dst))
 		return TC_NEXT;
 	flow = flow_find(&pkt.key, v6);
-	return flow && !flow->iif && flow->kind == FLOW_ROUTED ? plain_forward(ctx, &pkt, flow, v6) : SLOW;
+	if (flow && !flow->iif && flow->kind == FLOW_ROUTED)
+		goto forward;
+	return SLOW;
 }
 
 /*
@@ -222,7 +236,12 @@ static __always_inline int plain_from_uplink(struct __sk_buff *ctx, bool v6)
 	 : (ctx)->protocol == bpf_htons(ETH_P_IPV6) ? (bpf_tail_call(ctx, &calls, call6), SLOW) \
 						    : SLOW)
 
+/* ret: SLOW, TC_NEXT, a redirect's code, or -DROP_TAIL_CALL. */
 static __always_inline int plain_verdict(struct __sk_buff *ctx, enum hook hook, enum call slow, int ret)
 {
-	return ret ? ret : verdict(ctx, hook, tail_again(ctx, slow));
+	if (ret == SLOW)
+		ret = tail_again(ctx, slow);
+	else if (ret >= TC_NEXT)
+		return ret;
+	return verdict(ctx, hook, ret);
 }
