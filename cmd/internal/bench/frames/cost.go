@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 
@@ -34,6 +35,7 @@ const (
 // known from a run without the call.
 type Stopwatch struct {
 	cfg     Config
+	from    netip.AddrPort
 	at      *netlab.Namespace
 	device  int
 	packet  []byte
@@ -55,8 +57,8 @@ func NewStopwatch(ctx context.Context, cfg Config) (_ *Stopwatch, err error) {
 	if err != nil {
 		return nil, err
 	}
-	from := netip.AddrPortFrom(w.source, w.port)
-	s.packet = netlab.IPFrame(w.dst, w.src, netlab.UDPPacket(from, cfg.Dial, make([]byte, payload)))
+	s.from = netip.AddrPortFrom(w.source, w.port)
+	s.packet = netlab.IPFrame(w.dst, w.src, netlab.UDPPacket(s.from, cfg.Dial, make([]byte, payload)))
 	var name string
 	if s.at, name, err = w.otherEnd(cfg.Others); err != nil {
 		return nil, err
@@ -147,9 +149,31 @@ func restorer(kind ebpf.AttachType, table, calls *ebpf.Map) (*ebpf.Program, erro
 	return program, nil
 }
 
+// send has the flow go on with a real datagram. What is only run is not sent, so whoever learns from what is sent, as of the next hop's MAC
+// address, would soon know nothing.
+func (s *Stopwatch) send() error {
+	const settled = 2 * time.Millisecond
+	err := s.cfg.Client.Do(func() error {
+		conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(s.from), net.UDPAddrFromAddrPort(s.cfg.Dial))
+		if err != nil {
+			return err
+		}
+		_, err = conn.Write(make([]byte, payload))
+		return errors.Join(err, conn.Close())
+	})
+	if err != nil {
+		return fmt.Errorf("send a datagram of the flow: %w", err)
+	}
+	time.Sleep(settled)
+	return nil
+}
+
 // Time is what one run of the program takes: the mean of so many, in CPU time. It fails where the last of them has not sent the packet
 // on, or as another one than wanted.
 func (s *Stopwatch) Time(runs int, want Translation) (took time.Duration, err error) {
+	if err := s.send(); err != nil {
+		return 0, fmt.Errorf("time a program: %w", err)
+	}
 	err = onCPU(s.at, s.cfg.CPU, func() error {
 		empty, _, _, err := s.run(runs)
 		if err != nil {
