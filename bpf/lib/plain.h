@@ -109,32 +109,65 @@ static __always_inline bool plain_in_flow(struct __sk_buff *ctx, const struct pa
 	return !(flow->flags & FLOW_OPENS) && pkt->ttl > 1 && !packet_exceeds(ctx, pkt, hop->mtu) && !tcp_is_turn(pkt, flow);
 }
 
-/* As packet_rewrite(), all at once. */
-static __always_inline void plain_rewrite(struct __sk_buff *ctx, void *head, __sum16 *check, const struct packet *pkt,
-					  const struct rewrite *to, bool partial, bool v6)
+/* Where the transport checksum is, and where the packet begins. NULL: it is not all there.
+ * verifier: the two checks must not become one of a length that varies. */
+static __always_inline __sum16 *plain_checksum(struct __sk_buff *ctx, const struct packet *pkt, bool v6, void **head)
 {
-	__be16 *ports = head + plain_l4(v6);
+	__sum16 *check;
 
-	csum_l4_apply(pkt, check, partial, to->addr_diff, to->port_diff);
+	if (pkt->key.proto == IPPROTO_TCP) {
+		*head = plain_at(ctx, 0, plain_l4(v6) + TCP_HLEN);
+		if (!*head)
+			return NULL;
+		check = *head + plain_l4(v6) + 16;
+		barrier_var(check);
+	} else {
+		*head = plain_at(ctx, 0, plain_l4(v6) + UDP_HLEN);
+		if (!*head)
+			return NULL;
+		check = *head + plain_l4(v6) + 6;
+		barrier_var(check);
+	}
+	return check;
+}
+
+/* As packet_rewrite(), and the link-layer header. */
+static __always_inline int plain_rewrite(struct __sk_buff *ctx, const struct packet *pkt, const struct rewrite *to,
+					 const struct hop *hop, bool v6)
+{
+	__u32 summed = packet_summed(ctx);
+	struct ethhdr *eth;
+	__sum16 *check;
+	__be16 *ports;
+
+	if (summed == CHECKSUM_COMPLETE && csum_l4_replace(ctx, pkt, csum_offset(pkt), to->addr_diff, to->port_diff))
+		return -DROP_REWRITE;
+	check = plain_checksum(ctx, pkt, v6, (void **)&eth);
+	if (!check)
+		return -DROP_REWRITE;
+	if (summed != CHECKSUM_COMPLETE)
+		csum_l4_apply(pkt, check, summed == CHECKSUM_PARTIAL, to->addr_diff, to->port_diff);
 	if (v6)
-		rewrite_ipv6(ctx, head + ETH_HLEN, to, 1, false);
+		rewrite_ipv6(ctx, (void *)eth + ETH_HLEN, to, 1, summed == CHECKSUM_COMPLETE);
 	else
-		rewrite_ipv4(head + ETH_HLEN, to, 1);
+		rewrite_ipv4((void *)eth + ETH_HLEN, to, 1);
+	ports = (void *)eth + plain_l4(v6);
 	if (to->ports) {
 		ports[0] = to->sport;
 		ports[1] = to->dport;
 	}
+	mac_store(eth->h_dest, hop->dmac);
+	mac_store(eth->h_source, hop->smac);
+	return 0;
 }
 
-/* As flow_forward(). SLOW, a redirect's code, or -DROP_TAIL_CALL. */
+/* As flow_forward(). SLOW, a redirect's code, or -DROP_*. */
 static __always_inline int plain_forward(struct __sk_buff *ctx, const struct packet *pkt, struct flow_value *flow, bool v6,
 					 bool from_container)
 {
-	__u32 now = clock_seconds(), summed = packet_summed(ctx);
+	__u32 now = clock_seconds();
 	struct rewrite to;
 	struct hop hop = {};
-	struct ethhdr *eth;
-	__sum16 *check;
 
 	if (flow->action == FLOW_TO_UPLINK) {
 		if (!hop_by_way(READ_ONCE(flow->way), now, &hop))
@@ -144,27 +177,12 @@ static __always_inline int plain_forward(struct __sk_buff *ctx, const struct pac
 	} else if (flow->action != FLOW_TO_PEER || !plain_hop_to_peer(flow, v6, &hop)) {
 		return SLOW;
 	}
-	if (!plain_in_flow(ctx, pkt, flow, &hop) || summed == CHECKSUM_COMPLETE)
+	if (!plain_in_flow(ctx, pkt, flow, &hop))
 		return SLOW;
-	/* verifier: the two checks must not become one of a length that varies. */
-	if (pkt->key.proto == IPPROTO_TCP) {
-		eth = plain_at(ctx, 0, plain_l4(v6) + TCP_HLEN);
-		if (!eth)
-			return SLOW;
-		check = (void *)eth + plain_l4(v6) + 16;
-		barrier_var(check);
-	} else {
-		eth = plain_at(ctx, 0, plain_l4(v6) + UDP_HLEN);
-		if (!eth)
-			return SLOW;
-		check = (void *)eth + plain_l4(v6) + 6;
-		barrier_var(check);
-	}
 	flow_count(ctx, pkt, flow, now);
 	rewrite_of(&pkt->key, flow, v6, &to);
-	plain_rewrite(ctx, eth, check, pkt, &to, summed == CHECKSUM_PARTIAL, v6);
-	mac_store(eth->h_dest, hop.dmac);
-	mac_store(eth->h_source, hop.smac);
+	if (plain_rewrite(ctx, pkt, &to, &hop, v6))
+		return -DROP_REWRITE;
 	if (flow->action == FLOW_TO_PEER)
 		return deliver_to_peer(ctx, hop.oif);
 	ctx->tc_index = MARK_TRANSLATED;
@@ -236,7 +254,7 @@ direct:
 	 : (ctx)->protocol == bpf_htons(ETH_P_IPV6) ? (bpf_tail_call(ctx, &calls, call6), SLOW) \
 						    : SLOW)
 
-/* ret: SLOW, TC_NEXT, a redirect's code, or -DROP_TAIL_CALL. */
+/* ret: SLOW, TC_NEXT, a redirect's code, or one of -DROP_* that is not TC_NEXT. */
 static __always_inline int plain_verdict(struct __sk_buff *ctx, enum hook hook, enum call slow, int ret)
 {
 	if (ret == SLOW)
