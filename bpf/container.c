@@ -22,7 +22,8 @@ SEC("tc")
 int vw_from_container(struct __sk_buff *ctx)
 {
 	mark_clear(ctx);
-	return plain_verdict(ctx, HOOK_FROM_CONTAINER, CALL_SLOW_CONTAINER, PLAIN(ctx, container, CALL_PLAIN6_CONTAINER));
+	return plain_verdict(ctx, HOOK_FROM_CONTAINER, CALL_SLOW_CONTAINER,
+			     plain_dispatch(ctx, CALL_PLAIN6_CONTAINER, plain_from_container));
 }
 
 SEC("tc")

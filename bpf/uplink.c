@@ -21,7 +21,7 @@ SEC("tc")
 int vw_from_uplink(struct __sk_buff *ctx)
 {
 	mark_clear(ctx);
-	return plain_verdict(ctx, HOOK_FROM_UPLINK, CALL_SLOW_UPLINK, PLAIN(ctx, uplink, CALL_PLAIN6_UPLINK));
+	return plain_verdict(ctx, HOOK_FROM_UPLINK, CALL_SLOW_UPLINK, plain_dispatch(ctx, CALL_PLAIN6_UPLINK, plain_from_uplink));
 }
 
 SEC("tc")

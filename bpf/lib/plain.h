@@ -5,7 +5,8 @@
  * a program costs on its way is not so much its instructions as the cache lines that they are in: between two packets the
  * stack has used all of the cache. So the rare must not stand between the frequent, and compilers for BPF leave it where it was written.
  *
- * Every function here is a shorter form of one of the slow path, and decides what that would. It returns early, before anything has been changed.
+ * Every function here is a shorter form of one of the slow path, and decides what that would. What it cannot decide it returns as SLOW, before anything
+ * has been changed.
  */
 #pragma once
 
@@ -23,7 +24,7 @@ static __always_inline void *plain_at(struct __sk_buff *ctx, __u32 off, __u32 le
 	return at + len <= (void *)(long)ctx->data_end ? at : NULL;
 }
 
-/* Behind a link-layer header, which ends at a constant. */
+/* Offset of the transport header. */
 static __always_inline __u32 plain_l4(bool v6)
 {
 	return ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
@@ -61,7 +62,7 @@ static __always_inline __u32 plain_parse_l3(struct __sk_buff *ctx, struct packet
 	return len > sizeof(*ip) && len <= room ? len - sizeof(*ip) : 0;
 }
 
-/* False: not plain. v6: of a constant. */
+/* False: not plain. */
 static __always_inline bool plain_parse(struct __sk_buff *ctx, struct packet *pkt, bool v6)
 {
 	__u32 room;
@@ -102,7 +103,7 @@ static __always_inline bool plain_hop_to_peer(const struct flow_value *flow, boo
 	return found && hop_by_shortcut(found, &to, hop) && hop->oif == flow->way;
 }
 
-/* Does the packet do to its flow what it does to the packet: nothing but going on? */
+/* Does it merely go on: it is let through as it is, and opens, ends and begins nothing? */
 static __always_inline bool plain_in_flow(struct __sk_buff *ctx, const struct packet *pkt, const struct flow_value *flow,
 					  const struct hop *hop)
 {
@@ -245,14 +246,19 @@ direct:
 }
 
 /*
- * By which family's way. IPv6 has programs of its own, or the families would be mixed: they are tails, since a jump costs less than a
- * call.
+ * What a program of the fast path does. IPv6 has programs of its own, call6, or its code would stand between that of IPv4; they are tails, since a
+ * jump costs less than a call.
  */
-#define PLAIN(ctx, from, call6)                                                                 \
-	((ctx)->vlan_present			    ? SLOW                                      \
-	 : (ctx)->protocol == bpf_htons(ETH_P_IP)   ? plain_from_##from(ctx, false)             \
-	 : (ctx)->protocol == bpf_htons(ETH_P_IPV6) ? (bpf_tail_call(ctx, &calls, call6), SLOW) \
-						    : SLOW)
+static __always_inline int plain_dispatch(struct __sk_buff *ctx, enum call call6, int (*plain)(struct __sk_buff *ctx, bool v6))
+{
+	if (ctx->vlan_present)
+		return SLOW;
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
+		return plain(ctx, false);
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
+		bpf_tail_call(ctx, &calls, call6);
+	return SLOW;
+}
 
 /* ret: SLOW, TC_NEXT, a redirect's code, or one of -DROP_* that is not TC_NEXT. */
 static __always_inline int plain_verdict(struct __sk_buff *ctx, enum hook hook, enum call slow, int ret)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
@@ -189,8 +190,11 @@ func (o *runOptions) plan(cmd *cobra.Command) (run.Plan, error) {
 	blocks := o.preset(cmd)
 	byName := cmd.Flags().Changed("series") && !slices.Equal(o.series, []string{"none"})
 	o.partial = named(cmd) || byName || o.programs
-	if (o.partial || o.quick) && !cmd.Flags().Changed("builds") {
-		o.builds = 1
+	if !cmd.Flags().Changed("builds") {
+		o.builds = min(o.builds, max(o.rounds, 1))
+		if o.partial || o.quick {
+			o.builds = 1
+		}
 	}
 	plan := run.Plan{Rounds: o.rounds, Builds: o.builds, Sample: o.sample, Warmup: o.warmup}
 	var err error
@@ -218,7 +222,14 @@ func (o *runOptions) chooseTargets(cmd *cobra.Command) ([]target.Maker, error) {
 		return nil, fmt.Errorf("target %s: --other has to say which vethwayd that is", target.OtherBuild)
 	}
 	if o.other != "" {
-		if _, err := os.Stat(o.other); err != nil {
+		info, err := os.Stat(o.other)
+		if err == nil && (!info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0) {
+			err = fmt.Errorf("%s is no program", o.other)
+		}
+		if err == nil {
+			o.other, err = filepath.Abs(o.other) // a name without a directory would be looked for in PATH
+		}
+		if err != nil {
 			return nil, fmt.Errorf("--other: %w", err)
 		}
 	}

@@ -152,7 +152,7 @@ func restorer(kind ebpf.AttachType, table, calls *ebpf.Map) (*ebpf.Program, erro
 // send has the flow go on with a real datagram. What is only run is not sent, so whoever learns from what is sent, as of the next hop's MAC
 // address, would soon know nothing.
 func (s *Stopwatch) send() error {
-	const settled = 2 * time.Millisecond
+	const settled = 2 * time.Millisecond // a neighbour may have to be asked for first
 	err := s.cfg.Client.Do(func() error {
 		conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(s.from), net.UDPAddrFromAddrPort(s.cfg.Dial))
 		if err != nil {

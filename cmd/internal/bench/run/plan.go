@@ -91,7 +91,7 @@ func (p Plan) validate() error {
 	case p.Rounds < 1:
 		return fmt.Errorf("plan a benchmark: %d rounds: at least one is needed", p.Rounds)
 	case p.Builds < 1 || p.Builds > p.Rounds:
-		return fmt.Errorf("plan a benchmark: %d builds: at least one is needed, and a round for each", p.Builds)
+		return fmt.Errorf("plan a benchmark: %d builds for %d rounds: at least one is needed, and a round for each", p.Builds, p.Rounds)
 	case p.Sample <= 0 || p.Warmup < 0:
 		return fmt.Errorf("plan a benchmark: samples of %v after %v are out of range", p.Sample, p.Warmup)
 	}
