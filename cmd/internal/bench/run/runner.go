@@ -99,7 +99,7 @@ func (r *runner) compareOnce(ctx context.Context, rep *report.Report, m *merger,
 	if r.sites, err = r.build(ctx, r.Plan.Targets, r.Options); len(r.sites) == 0 || ctx.Err() != nil {
 		return err
 	}
-	errs = append(errs, err)
+	errs = append(errs, err, r.calm(ctx))
 	if r.Plan.Programs && build == 0 {
 		m.programs, err = r.programs(ctx, r.sites)
 		errs = append(errs, err)

@@ -202,7 +202,7 @@ func (r *runner) stand(ctx context.Context, s Series, x int) ([]built, error) {
 func (r *runner) point(ctx context.Context, s Series, x int) (results []report.Result, err error) {
 	sites, failed := r.stand(ctx, s, x)
 	defer func() { err = errors.Join(err, closeSites(sites)) }()
-	errs := []error{failed}
+	errs := []error{failed, r.calm(ctx)}
 	ready := sites
 	if s.Axis == Rules {
 		ready, failed = each(ready, func(b built) error { return b.site.AddRules(ctx, x) })

@@ -89,7 +89,7 @@ func (m *meter) readCPU(take func(busy, own float64)) {
 	if len(m.cpus) == 0 {
 		return
 	}
-	busy, err := busySeconds(m.cpus)
+	busy, err := BusySeconds(m.cpus)
 	if err != nil {
 		return
 	}
@@ -101,8 +101,8 @@ func (m *meter) readCPU(take func(busy, own float64)) {
 	take(busy, own.Seconds())
 }
 
-// busySeconds adds up what the CPUs have spent on anything but idling since boot.
-func busySeconds(cpus []int) (float64, error) {
+// BusySeconds adds up what the CPUs have spent on anything but idling since boot, in steps of 10 ms.
+func BusySeconds(cpus []int) (float64, error) {
 	data, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, fmt.Errorf("read CPU times: %w", err)
