@@ -3,12 +3,13 @@
 package netlab
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/vethway/vethway/loader/mounts"
 )
 
 // dirPrefix begins the name of every private directory of this process.
@@ -36,20 +37,17 @@ func leakedDirs() error {
 }
 
 func leakedMounts() error {
-	f, err := os.Open("/proc/self/mountinfo")
+	list, err := mounts.Open()
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	var errs []error
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) > 4 && strings.Contains(fields[4], "/"+dirPrefix()) {
-			errs = append(errs, fmt.Errorf("leaked mount %s of %s", fields[4], fields[3]))
+	for _, m := range list {
+		if strings.Contains(m.At, "/"+dirPrefix()) {
+			errs = append(errs, fmt.Errorf("leaked mount %s of %s", m.At, m.Root))
 		}
 	}
-	return errors.Join(append(errs, lines.Err())...)
+	return errors.Join(errs...)
 }
 
 func leakedFiles() error {

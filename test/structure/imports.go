@@ -14,13 +14,14 @@ const module = "github.com/vethway/vethway/"
 // import: bpf <- maps <- loader <- control/dataplane <- cmd. The longest folder
 // that matches decides. The engine and its parts know nothing of the kernel
 // side: control/dataplane alone joins the two. loader/excursion knows nothing but
-// threads. The benchmark sets up the same
+// threads, loader/mounts nothing but mounts. The benchmark sets up the same
 // topologies and rivals as the tests do.
 var mayImport = map[string][]string{
 	"bpf":                {"bpf"},
 	"maps":               {"bpf", "maps"},
 	"loader":             {"bpf", "maps", "loader"},
 	"loader/excursion":   {},
+	"loader/mounts":      {},
 	"control":            {"control"},
 	"control/link":       {"control", "loader/excursion"},
 	"control/dataplane":  {"bpf", "maps", "loader", "control"},

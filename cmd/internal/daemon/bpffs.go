@@ -115,7 +115,7 @@ func removeBPFFS(dir string) error {
 		return err
 	}
 	at := mountPoint(dir)
-	mounts, err := readMounts(system())
+	list, err := system().mounts()
 	if err != nil {
 		return err
 	}
@@ -126,8 +126,8 @@ func removeBPFFS(dir string) error {
 		}
 		return nil
 	}
-	for _, m := range mounts {
-		if m.at != at || m.kind != "bpf" || m.source != mountSource {
+	for _, m := range list {
+		if m.At != at || m.Kind != "bpf" || m.Source != mountSource {
 			continue
 		}
 		if files, err := os.ReadDir(at); err != nil || !onlyKernels(files) {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/cmd/internal/cli/exit"
+	"github.com/vethway/vethway/loader/mounts"
 )
 
 // machine is what the daemon looks at before it starts. The zero value is the real one; tests replace what they need.
@@ -51,7 +52,7 @@ func system() machine {
 		},
 		capabilities: effectiveCapabilities,
 		btf:          BTFPath,
-		mountinfo:    func() (io.ReadCloser, error) { return os.Open("/proc/self/mountinfo") },
+		mountinfo:    func() (io.ReadCloser, error) { return os.Open(mounts.Path) },
 	}
 }
 
@@ -128,17 +129,24 @@ func effectiveCapabilities() (uint64, error) {
 	return uint64(data[0].Effective) | uint64(data[1].Effective)<<32, nil
 }
 
-// cgroupRoot returns where the cgroup v2 hierarchy is mounted: /sys/fs/cgroup, or beside v1 on hybrid machines.
+// mounts reads the machine's mounts, oldest first.
+func (m machine) mounts() ([]mounts.Mount, error) {
+	r, err := m.mountinfo()
+	if err != nil {
+		return nil, fmt.Errorf("read the mounts: %w", err)
+	}
+	defer r.Close()
+	return mounts.Read(r)
+}
+
+// cgroupRoot returns where the cgroup v2 hierarchy is mounted.
 func (m machine) cgroupRoot() (string, error) {
-	mounts, err := readMounts(m)
+	list, err := m.mounts()
 	if err != nil {
 		return "", err
 	}
-	for _, mnt := range mounts {
-		// A root other than / is a part of the hierarchy, as seen from inside a container.
-		if mnt.kind == "cgroup2" && mnt.root == "/" {
-			return mnt.at, nil
-		}
+	if at, ok := mounts.CgroupRoot(list); ok {
+		return at, nil
 	}
 	return "", exit.Errorf(exit.NoCgroup, "no cgroup v2 hierarchy is mounted").WithHint("mount -t cgroup2 none /sys/fs/cgroup")
 }

@@ -20,16 +20,15 @@
 package leastsplice
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/vethway/vethway/loader/mounts"
 )
 
 // capacity is how many ends each hash has room for.
@@ -67,9 +66,13 @@ func (s *Splice) attach(r Rules) error {
 	if len(r.Namespaces) == 0 || len(r.Addresses) == 0 {
 		return errors.New("they are nobody's")
 	}
-	cgroup, err := cgroupRoot()
+	list, err := mounts.Open()
 	if err != nil {
 		return err
+	}
+	cgroup, ok := mounts.CgroupRoot(list)
+	if !ok {
+		return ErrNoCgroup
 	}
 	hashes := map[family]*ebpf.Map{}
 	for _, f := range families() {
@@ -119,26 +122,4 @@ func (s *Splice) Close() error {
 	}
 	s.closers = nil
 	return errors.Join(errs...)
-}
-
-// cgroupRoot is where the cgroup v2 hierarchy is mounted: beside the others of
-// v1, on some machines.
-func cgroupRoot() (string, error) {
-	mounts, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return "", err
-	}
-	defer mounts.Close()
-	lines := bufio.NewScanner(mounts)
-	for lines.Scan() {
-		mount, kind, _ := strings.Cut(lines.Text(), " - ")
-		// A root other than / is a part of the hierarchy, as seen from inside a container.
-		if fields := strings.Fields(mount); strings.HasPrefix(kind, "cgroup2 ") && len(fields) > 4 && fields[3] == "/" {
-			return fields[4], nil
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return "", err
-	}
-	return "", ErrNoCgroup
 }
