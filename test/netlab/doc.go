@@ -26,6 +26,9 @@
 // holds a connection open and watches over every byte, Classify and Try tell
 // refused from timed out, OpenPacket sends and captures raw frames.
 //
+// NewCgroup makes a cgroup, for those whose programs at sockets are to see their
+// own traffic and nobody else's.
+//
 // Tests end with CheckLeaks in TestMain. Programs that may have been killed the
 // last time begin with Sweep.
 //

@@ -16,12 +16,12 @@ import (
 func dirPrefix() string { return fmt.Sprintf("netlab-%d-", os.Getpid()) }
 
 // Leaks reports what this process made and did not clean up: namespaces that
-// are still mounted, descriptors that still hold one, and threads that never
-// came back from one. Interfaces need no check of their own, since each of
+// are still mounted, descriptors that still hold one, threads that never came
+// back from one, and cgroups. Interfaces need no check of their own, since each of
 // them lives in a namespace of ours and goes with it. Call it when every
 // topology is closed; it returns nil when nothing is left.
 func Leaks() error {
-	return errors.Join(leakedDirs(), leakedMounts(), leakedFiles(), leakedThreads())
+	return errors.Join(leakedDirs(), leakedMounts(), leakedFiles(), leakedThreads(), leakedCgroups())
 }
 
 func leakedDirs() error {
@@ -83,4 +83,13 @@ func leakedThreads() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func leakedCgroups() error {
+	dirs, err := cgroups(dirPrefix())
+	var errs []error
+	for _, d := range dirs {
+		errs = append(errs, fmt.Errorf("leaked cgroup %s", d))
+	}
+	return errors.Join(append(errs, err)...)
 }

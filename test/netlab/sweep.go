@@ -13,14 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sweep removes the namespaces of processes that were killed before they could
-// clean up. Those of living processes stay. Programs that make topologies may
-// call it when they start.
+// Sweep removes the namespaces and cgroups of processes that were killed before
+// they could clean up. Those of living processes stay. Programs that make
+// topologies may call it when they start.
 func Sweep() error {
 	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), "netlab-*-*"))
 	if err != nil {
 		return err
 	}
+	groups, err := cgroups("netlab-*-")
+	return errors.Join(err, sweep(dirs, sweepDir), sweep(groups, removeCgroup))
+}
+
+// sweep removes those directories whose names have the pid of a process that is no more.
+func sweep(dirs []string, remove func(string) error) error {
 	var errs []error
 	for _, dir := range dirs {
 		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), "netlab-"), "-")
@@ -30,7 +36,7 @@ func Sweep() error {
 		if _, err := os.Stat("/proc/" + pid); !errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err := sweepDir(dir); err != nil {
+		if err := remove(dir); err != nil {
 			errs = append(errs, fmt.Errorf("sweep %s: %w", dir, err))
 		}
 	}

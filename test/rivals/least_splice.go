@@ -17,10 +17,14 @@ import (
 //
 // It is a limit, not a network: programs that wait in the kernel for what they
 // are sent may be disturbed, and nothing makes a writer wait for its reader.
-type LeastSplice struct{ Redirect }
+type LeastSplice struct {
+	Redirect
+	cgroup string
+}
 
-// NewLeastSplice makes the target; nothing happens before Setup.
-func NewLeastSplice() *LeastSplice { return &LeastSplice{} }
+// NewLeastSplice makes the target for sockets of the cgroup in that directory;
+// empty: for all. Nothing happens before Setup.
+func NewLeastSplice(cgroup string) *LeastSplice { return &LeastSplice{cgroup: cgroup} }
 
 // Name is "least-splice".
 func (t *LeastSplice) Name() string { return "least-splice" }
@@ -40,7 +44,18 @@ func (t *LeastSplice) Setup(ctx context.Context, topo *netlab.Topology, spec Spe
 // splice is for all sockets of the host and the containers that are ends of
 // connections between them.
 func (t *LeastSplice) splice() error {
-	rules := leastsplice.Rules{Namespaces: []uint64{t.topo.Host.Cookie()}}
+	cgroup := t.cgroup
+	if cgroup == "" {
+		root, err := netlab.CgroupRoot()
+		if errors.Is(err, netlab.ErrNoCgroup) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if err != nil {
+			return err
+		}
+		cgroup = root
+	}
+	rules := leastsplice.Rules{Cgroup: cgroup, Namespaces: []uint64{t.topo.Host.Cookie()}}
 	for _, n := range t.spec.Networks {
 		for _, p := range addrs(n.Gateway4, n.Subnet4, n.Gateway6, n.Subnet6) {
 			rules.Addresses = append(rules.Addresses, p.Addr())
@@ -53,9 +68,6 @@ func (t *LeastSplice) splice() error {
 		}
 	}
 	s, err := leastsplice.New(rules)
-	if errors.Is(err, leastsplice.ErrNoCgroup) {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 func TestLeastSplice(t *testing.T) {
 	behaviour.NeedRoot(t)
 	t.Parallel()
-	l := setUp(t, NewLeastSplice())
+	l := setUp(t, NewLeastSplice(""))
 	l.sees("R", "172.30.1.2:80", "c1", "192.0.2.3")
 	l.sees("c1", "[2001:db8:2::3]:9000", "lab-remote", "fd30:1::2")
 	l.sees("c2", "172.30.1.2:80", "c1", "172.30.1.3")
@@ -43,7 +43,7 @@ func TestLeastSplice(t *testing.T) {
 func TestLeastSpliceTakesAll(t *testing.T) {
 	behaviour.NeedRoot(t)
 	t.Parallel()
-	splicing, redirecting := setUp(t, NewLeastSplice()), setUp(t, NewRedirect())
+	splicing, redirecting := setUp(t, NewLeastSplice("")), setUp(t, NewRedirect())
 	for _, to := range []string{"172.30.1.2:7000", "[fd30:1::2]:7000"} {
 		for _, from := range []string{"c2", "d1", "H", "R"} {
 			if got := splicing.packets(from, "c1", to); (got == 0) != (from != "R") {
@@ -112,7 +112,7 @@ func TestLeastSpliceLeavesCrowds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := NewLeastSplice().Setup(t.Context(), nil, spec); err == nil || !strings.Contains(err.Error(), ErrUnavailable.Error()) {
+	if err := NewLeastSplice("").Setup(t.Context(), nil, spec); err == nil || !strings.Contains(err.Error(), ErrUnavailable.Error()) {
 		t.Errorf("%d containers: %v", spec.containers(), err)
 	}
 }

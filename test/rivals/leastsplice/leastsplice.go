@@ -27,21 +27,17 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-
-	"github.com/vethway/vethway/loader/mounts"
 )
 
 // capacity is how many ends each hash has room for.
 const capacity = 1 << 16
 
-// ErrNoCgroup is returned by New where no cgroup v2 hierarchy is mounted, to
-// which the program is attached that sees sockets.
-var ErrNoCgroup = errors.New("no cgroup v2 hierarchy is mounted")
-
 // Rules say whose sockets are spliced: those that are in one of the namespaces,
 // by their cookies, and have such an address at either end. An address belongs
-// to one namespace alone.
+// to one namespace alone. Cgroup is the directory of the cgroup whose sockets the
+// program sees at all.
 type Rules struct {
+	Cgroup     string
 	Namespaces []uint64
 	Addresses  []netip.Addr
 }
@@ -52,7 +48,7 @@ type Splice struct {
 }
 
 // New has all connections spliced that are made from then on. The program that
-// sees them is run for all sockets of the machine, and leaves those of others
+// sees them is run for all sockets of the cgroup, and leaves those of others
 // with a few compares; it is gone when Splice is closed, or with this process.
 func New(r Rules) (*Splice, error) {
 	s := &Splice{}
@@ -66,19 +62,13 @@ func (s *Splice) attach(r Rules) error {
 	if len(r.Namespaces) == 0 || len(r.Addresses) == 0 {
 		return errors.New("they are nobody's")
 	}
-	list, err := mounts.Open()
-	if err != nil {
-		return err
-	}
-	cgroup, ok := mounts.CgroupRoot(list)
-	if !ok {
-		return ErrNoCgroup
-	}
 	hashes := map[family]*ebpf.Map{}
 	for _, f := range families() {
-		if hashes[f], err = s.hash(f); err != nil {
+		hash, err := s.hash(f)
+		if err != nil {
 			return err
 		}
+		hashes[f] = hash
 	}
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "least_splice", Type: ebpf.SockOps, AttachType: ebpf.AttachCGroupSockOps, Instructions: join(r, hashes), License: "Dual BSD/GPL",
@@ -86,7 +76,7 @@ func (s *Splice) attach(r Rules) error {
 	if err != nil {
 		return err
 	}
-	attached, err := link.AttachCgroup(link.CgroupOptions{Path: cgroup, Attach: ebpf.AttachCGroupSockOps, Program: p})
+	attached, err := link.AttachCgroup(link.CgroupOptions{Path: r.Cgroup, Attach: ebpf.AttachCGroupSockOps, Program: p})
 	// The link holds the program.
 	if err = errors.Join(err, p.Close()); err != nil {
 		return err

@@ -49,10 +49,12 @@ func rules(ns *netlab.Namespace) Rules {
 
 func splice(t *testing.T, r Rules) *Splice {
 	t.Helper()
-	s, err := New(r)
-	if errors.Is(err, ErrNoCgroup) {
+	root, err := netlab.CgroupRoot()
+	if errors.Is(err, netlab.ErrNoCgroup) {
 		behaviour.Skip(t, err.Error())
 	}
+	r.Cgroup = root
+	s, err := New(r)
 	if err != nil {
 		t.Fatal(err)
 	}

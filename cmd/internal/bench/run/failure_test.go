@@ -35,6 +35,8 @@ func (s brokenSite) fails(part string) error {
 
 func (s brokenSite) Name() string { return s.name }
 
+func (s brokenSite) Cgroup() string { return "" }
+
 func (s brokenSite) Path(target.Scenario, string, rivals.Family) (target.Path, error) {
 	return target.Path{Client: &netlab.Namespace{}, Server: &netlab.Namespace{}}, s.fails("path")
 }

@@ -77,7 +77,7 @@ func (r *runner) turn(ctx context.Context, c Cell, b built, cpus []int) (*turn, 
 		site: b.site, peer: path.Peer, order: c.Workload.Order(c.Scenario), helped: b.maker.UserSpace(c.Scenario),
 		splices: c.splices(b.maker.Splices), forgets: b.maker.Forgets,
 	}
-	t.order.CPUs = cpus
+	t.order.CPUs, t.order.Cgroup = cpus, b.site.Cgroup()
 	t.order.ClientNS, t.order.ServerNS = path.Client.Path(), path.Server.Path()
 	t.order.Listen, t.order.Dial = path.Listen, path.Dial
 	t.order.Warmup, t.order.Duration = r.Plan.Warmup, r.Plan.Sample

@@ -35,6 +35,7 @@ type hosted struct {
 	name   string
 	manner manner
 	topo   *netlab.Topology
+	cgroup *netlab.Cgroup
 	target rivals.Target
 	spec   rivals.Spec
 }
@@ -42,21 +43,31 @@ type hosted struct {
 // rival makes the maker of a site out of a rivals.Target that is made but not set up.
 func rival(name string, how manner, make func(Options) (rivals.Target, error)) func(context.Context, Options) (Site, error) {
 	return func(ctx context.Context, o Options) (Site, error) {
-		o = o.withDefaults()
-		inner, err := make(o)
-		if err != nil {
-			return nil, fmt.Errorf("build target %s: %w", name, err)
-		}
-		topo, err := netlab.New(netlab.Config{Name: "bench-" + name})
-		if err != nil {
-			return nil, fmt.Errorf("build target %s: %w", name, err)
-		}
-		h := &hosted{name: name, manner: how, topo: topo, target: inner, spec: o.Spec}
-		if err := h.target.Setup(ctx, topo, h.spec); err != nil {
+		h := &hosted{name: name, manner: how}
+		if err := h.build(ctx, o.withDefaults(), make); err != nil {
 			return nil, errors.Join(fmt.Errorf("build target %s: %w", name, err), h.Close())
 		}
 		return h, nil
 	}
+}
+
+func (h *hosted) build(ctx context.Context, o Options, make func(Options) (rivals.Target, error)) (err error) {
+	if h.cgroup, err = netlab.NewCgroup(h.name); err != nil {
+		if errors.Is(err, netlab.ErrNoCgroup) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return err
+	}
+	o.cgroup = h.cgroup.Path()
+	if h.topo, err = netlab.New(netlab.Config{Name: "bench-" + h.name}); err != nil {
+		return err
+	}
+	inner, err := make(o)
+	if err != nil {
+		return err
+	}
+	h.target, h.spec = inner, o.Spec
+	return h.target.Setup(ctx, h.topo, h.spec)
 }
 
 // bigTCP makes a maker's target with BIG TCP on all interfaces.
@@ -81,16 +92,16 @@ func otherBuild(o Options) (rivals.Target, error) {
 
 // vethwayOf is the vethway of a program; empty: of the one beside this one.
 func vethwayOf(program string, o Options) (rivals.Target, error) {
-	cfg := rivals.VethwayConfig{Program: program}
+	cfg := rivals.VethwayConfig{Program: program, Flags: o.flags()}
 	if o.Flows > 0 {
-		cfg.Flags = []string{fmt.Sprintf("--flow-table-size=%d", o.Flows)}
+		cfg.Flags = append(cfg.Flags, fmt.Sprintf("--flow-table-size=%d", o.Flows))
 	}
 	return rivals.NewVethway(cfg)
 }
 
 // spliced is vethway with networks that ask for it.
-func spliced(Options) (rivals.Target, error) {
-	return rivals.NewVethway(rivals.VethwayConfig{Options: map[string]string{api.OptionSplice: "true"}})
+func spliced(o Options) (rivals.Target, error) {
+	return rivals.NewVethway(rivals.VethwayConfig{Flags: o.flags(), Options: map[string]string{api.OptionSplice: "true"}})
 }
 
 func routing(Options) (rivals.Target, error) { return rivals.NewRouting(), nil }
@@ -99,7 +110,7 @@ func redirect(Options) (rivals.Target, error) { return rivals.NewRedirect(), nil
 
 func leastNAT(Options) (rivals.Target, error) { return rivals.NewLeastNAT(), nil }
 
-func leastSplice(Options) (rivals.Target, error) { return rivals.NewLeastSplice(), nil }
+func leastSplice(o Options) (rivals.Target, error) { return rivals.NewLeastSplice(o.cgroup), nil }
 
 func direct(Options) (rivals.Target, error) { return rivals.NewDirect(), nil }
 
@@ -111,6 +122,8 @@ func iptables(backend rivals.Backend) func(Options) (rivals.Target, error) {
 }
 
 func (h *hosted) Name() string { return h.name }
+
+func (h *hosted) Cgroup() string { return h.cgroup.Path() }
 
 func (h *hosted) Path(s Scenario, proto string, f rivals.Family) (Path, error) {
 	_, c1, err := h.spec.Container(server)
@@ -190,5 +203,15 @@ func (h *hosted) Namespaces() []*netlab.Namespace {
 }
 
 func (h *hosted) Close() error {
-	return errors.Join(h.target.Close(), h.topo.Close())
+	var errs []error
+	if h.target != nil {
+		errs = append(errs, h.target.Close())
+	}
+	if h.topo != nil {
+		errs = append(errs, h.topo.Close())
+	}
+	if h.cgroup != nil {
+		errs = append(errs, h.cgroup.Close())
+	}
+	return errors.Join(errs...)
 }

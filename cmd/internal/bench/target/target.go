@@ -126,6 +126,9 @@ type Path struct {
 // Site is one target, built and ready for traffic.
 type Site interface {
 	Name() string
+	// Cgroup is the directory of the one that traffic has to come from. Each target has its own: what it attaches there does not see, nor cost, the
+	// others' sockets.
+	Cgroup() string
 	// Path returns ErrNoPath for a scenario that the target does not have.
 	Path(s Scenario, proto string, f rivals.Family) (Path, error)
 	// Proof tells by which counters the traffic is known to have taken the way that the target stands for, and fails
@@ -166,7 +169,13 @@ type Options struct {
 	// RulesOnly leaves Docker's proxies away, and the sockets that hold ports: see rivals.UserlandProxy. Nothing answers
 	// by loopback or hairpin then.
 	RulesOnly bool
+
+	// cgroup is the target's own.
+	cgroup string
 }
+
+// flags are for vethwayd.
+func (o Options) flags() []string { return []string{"--cgroup=" + o.cgroup} }
 
 func (o Options) userlandProxy() rivals.UserlandProxy {
 	return rivals.UserlandProxy{On: true, Program: o.Proxy, RulesOnly: o.RulesOnly}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 )
@@ -19,6 +21,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	// A collection would wait for threads that sit in raw system calls; it is done between samples instead.
 	debug.SetGCPercent(-1)
 	decoder, encoder := json.NewDecoder(in), json.NewEncoder(out)
+	cgroup := "" // where this process is
 	for ctx.Err() == nil {
 		var order Order
 		if err := decoder.Decode(&order); errors.Is(err, io.EOF) {
@@ -26,7 +29,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return fmt.Errorf("read order: %w", err)
 		}
-		reply, err := Run(order)
+		reply, err := serve(order, &cgroup)
 		if err != nil {
 			reply = Reply{Error: err.Error()}
 		}
@@ -36,4 +39,23 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		runtime.GC()
 	}
 	return ctx.Err()
+}
+
+func serve(order Order, cgroup *string) (Reply, error) {
+	if order.Cgroup != "" && order.Cgroup != *cgroup {
+		if err := join(order.Cgroup); err != nil {
+			return Reply{}, err
+		}
+		*cgroup = order.Cgroup
+	}
+	return Run(order)
+}
+
+// join has this process make its sockets in a cgroup from now on.
+func join(dir string) error {
+	const self = "0"
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(self), 0); err != nil {
+		return fmt.Errorf("join a cgroup: %w", err)
+	}
+	return nil
 }

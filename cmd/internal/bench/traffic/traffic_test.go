@@ -3,10 +3,13 @@
 package traffic_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -157,6 +160,53 @@ func TestAPathThatIsClosedFailsTheSample(t *testing.T) {
 	order.Dial = order.Listen
 	if _, err := g.Do(t.Context(), order); err != nil {
 		t.Errorf("the generator did not survive a failed order: %v", err)
+	}
+}
+
+// The sockets of each order are those of its cgroup, whatever the order before.
+func TestSocketsAreOfACgroup(t *testing.T) {
+	behaviour.NeedRoot(t)
+	g := startGenerator(t)
+	client, server := pair(t)
+	order := traffic.Order{
+		Kind: traffic.RequestResponse, Flows: 1, Size: 1, CPUs: []int{0}, ClientNS: client.Path(), ServerNS: server.Path(),
+		Listen: netip.MustParseAddrPort("192.0.2.2:5001"), Dial: netip.MustParseAddrPort("192.0.2.2:5001"), Duration: 10 * time.Millisecond,
+	}
+	members := func(c *netlab.Cgroup) int {
+		pids, err := os.ReadFile(filepath.Join(c.Path(), "cgroup.procs"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Count(pids, []byte("\n"))
+	}
+	for range 2 {
+		c, err := netlab.NewCgroup("traffic")
+		if errors.Is(err, netlab.ErrNoCgroup) {
+			behaviour.Skip(t, err.Error())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		order.Cgroup = c.Path()
+		for range 2 {
+			if _, err := g.Do(t.Context(), order); err != nil {
+				t.Error(err)
+			}
+			if n := members(c); n != 1 {
+				t.Errorf("%d generators in %s", n, c.Path())
+			}
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	order.Cgroup += "-none"
+	if _, err := g.Do(t.Context(), order); err == nil {
+		t.Error("traffic came from a cgroup that does not exist")
+	}
+	order.Cgroup = ""
+	if _, err := g.Do(t.Context(), order); err != nil {
+		t.Error(err)
 	}
 }
 
