@@ -40,6 +40,9 @@ func (l *Loader) openCgroup(spec *ebpf.CollectionSpec) error {
 	if err := l.openSplice(); err != nil {
 		return err
 	}
+	for program := range l.cgroup {
+		l.datagrams = l.datagrams || isDatagramHook(program)
+	}
 	_, err := l.attachCgroup()
 	return err
 }
@@ -98,11 +101,16 @@ func (l *Loader) onCgroup(ln link.Link) (bool, error) {
 	return ok && cg != nil && cg.CgroupId == sys.Ino, nil
 }
 
-// attachCgroup attaches what is not, and returns the names.
+// idle says whether nobody has asked for what only this program is for.
+func (l *Loader) idle(program string) bool {
+	return isSpliceHook(program) && !l.splice || isDatagramHook(program) && !l.datagrams
+}
+
+// attachCgroup attaches what is not and should be, and returns the names.
 func (l *Loader) attachCgroup() ([]string, error) {
 	var added []string
 	for program, hook := range l.set.cgroup {
-		if l.cgroup[program] != nil || isSpliceHook(program) && !l.splice {
+		if l.cgroup[program] != nil || l.idle(program) {
 			continue
 		}
 		ln, err := link.AttachCgroup(link.CgroupOptions{
@@ -119,6 +127,18 @@ func (l *Loader) attachCgroup() ([]string, error) {
 		added = append(added, program)
 	}
 	return added, nil
+}
+
+// detachCgroup takes some programs off.
+func (l *Loader) detachCgroup(which func(program string) bool) error {
+	var errs []error
+	for program, ln := range l.cgroup {
+		if which(program) {
+			delete(l.cgroup, program)
+			errs = append(errs, drop(ln))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // lookCgroup forgets links that were detached by somebody.

@@ -33,8 +33,9 @@ type Loader struct {
 	devices devices // how programs are attached to interfaces
 	xdp     *xdp
 	cgroup  map[string]link.Link // by program
-	splice  bool                 // the cgroup has the programs that splicing needs
-	defrag  uint64               // cookie of the namespace where fragments are put together; 0: not known
+	// splice, datagrams: the cgroup has the programs that only these need.
+	splice, datagrams bool
+	defrag            uint64 // cookie of the namespace where fragments are put together; 0: not known
 }
 
 // Open loads the programs, or adopts them if the very same ones are pinned, brings everything that is attached up to

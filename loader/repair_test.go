@@ -19,6 +19,18 @@ import (
 	"github.com/vethway/vethway/test/behaviour"
 )
 
+// detach takes a program off, and leaves the pin of its link.
+func (l *lab) detach(path string) {
+	l.t.Helper()
+	ln, err := link.LoadPinnedLink(path, nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := errors.Join(ln.Detach(), ln.Close()); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
 func TestRepairWhatWasRemovedByHand(t *testing.T) {
 	behaviour.NeedRoot(t)
 	l := newLab(t)
@@ -33,13 +45,7 @@ func TestRepairWhatWasRemovedByHand(t *testing.T) {
 
 	// Somebody detaches two links, one from an interface, one from the cgroup.
 	for _, path := range []string{filepath.Join(paths.Links(), names[0]), paths.Link(bpf.VethwayProgVwConnect4, 0)} {
-		ln, err := link.LoadPinnedLink(path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(ln.Detach(), ln.Close()); err != nil {
-			t.Fatal(err)
-		}
+		l.detach(path)
 	}
 	if slices.Contains(o.attached(), names[0]) {
 		t.Fatal("detaching had no effect")

@@ -100,14 +100,7 @@ func (l *Loader) endSplice() error {
 		return nil
 	}
 	l.splice = false
-	var errs []error
-	for program, ln := range l.cgroup {
-		if isSpliceHook(program) {
-			delete(l.cgroup, program)
-			errs = append(errs, drop(ln))
-		}
-	}
-	return errors.Join(errs...)
+	return l.detachCgroup(isSpliceHook)
 }
 
 // uninstallSplices sends what is spliced the ordinary way: the sockets hold their program, and the maps that it works on, until

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/control/api"
@@ -313,3 +316,32 @@ func BenchmarkPublish1000Ports(b *testing.B) {
 		}
 	})
 }
+
+// Sockets of the host are looked at for datagrams while one may be for a published port, from before the first to after the last.
+func TestDatagramsWhilePublished(t *testing.T) {
+	f := newFixture(t)
+	f.sync(oneNetwork())
+	s := oneNetwork()
+	tcp, udp, other := s.Published[0], published("0.0.0.0:53", "172.30.1.2:53"), published("[::]:53", "[fd30:1::2]:53")
+	udp.Proto, other.Proto = unix.IPPROTO_UDP, unix.IPPROTO_UDP
+	for i, step := range []struct {
+		ports []control.DataplanePort
+		on    bool
+	}{{tcp, false}, {slices.Concat(tcp, one(udp), one(other)), true}, {slices.Concat(tcp, one(other)), true}, {one(other), true}, {nil, false}, {one(udp), true}, {tcp, false}} {
+		s := oneNetwork()
+		s.Published = [][]control.DataplanePort{step.ports}
+		f.sync(s)
+		if f.datagrams != step.on {
+			t.Errorf("step %d: looked at: %v", i, f.datagrams)
+		}
+		if i == 2 {
+			f.stop()
+			f.start()
+		}
+	}
+	if want := []int{0, 0, 0, 0}; !slices.Equal(f.published, want) {
+		t.Errorf("ports of UDP there were at each change: %v, want %v", f.published, want)
+	}
+}
+
+func one(p control.DataplanePort) []control.DataplanePort { return []control.DataplanePort{p} }

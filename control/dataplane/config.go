@@ -19,6 +19,8 @@ type Loader interface {
 	Defragment(path string, cookie uint64) error
 	// Splice makes ready for splicing, or ends that.
 	Splice(on bool) error
+	// Datagrams makes ready for datagrams of the host's own to published ports, or ends that.
+	Datagrams(on bool) error
 	Verify() ([]string, error)
 	Collect(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error)
 	Retire(key, reverse maps.FlowKey, seen, reverseSeen uint32) (bool, error)

@@ -177,6 +177,7 @@ func (d *Dataplane) add(p *plan) error {
 		func() error { return d.endpoints.add(p.endpoints) },
 		func() error { return d.veths.add(p.veths) },
 		func() error { return d.shortcuts.add(p.shortcuts) },
+		func() error { return d.useDatagrams(d.published.datagrams() || p.published.datagrams()) },
 		func() error { return d.published.add(&p.published, &d.slots) },
 		func() error { return d.useSplice(len(p.spliced) > 0 || len(d.spliced.have) > 0) },
 		func() error { return d.spliced.add(p.spliced) },
@@ -194,6 +195,7 @@ func (d *Dataplane) remove(p *plan) error {
 	return inOrder(
 		func() error { return d.spliced.remove(p.spliced) },
 		func() error { return d.published.remove(&p.published) },
+		func() error { return d.useDatagrams(d.published.datagrams()) },
 		func() error { return d.shortcuts.remove(p.shortcuts) },
 		func() error { return d.veths.remove(p.veths) },
 		func() error { return d.endpoints.remove(p.endpoints) },

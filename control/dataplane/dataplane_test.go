@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/control/dataplane"
 	"github.com/vethway/vethway/loader"
@@ -39,6 +41,9 @@ type fixture struct {
 	attach  []loader.Interface
 	failing error // of the next Attach
 	splice  bool  // as was asked for last
+	// datagrams: the same; published is how many ports of UDP there were each time.
+	datagrams bool
+	published []int
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -94,6 +99,21 @@ func (a fakeAttach) Attach(want []loader.Interface) error {
 
 func (a fakeAttach) Splice(on bool) error {
 	a.f.splice = on
+	return nil
+}
+
+func (a fakeAttach) Datagrams(on bool) error {
+	a.f.t.Helper()
+	n := 0
+	for k := range load(a.f.t, a.f.maps().Published) {
+		if k.Proto == unix.IPPROTO_UDP {
+			n++
+		}
+	}
+	if a.f.datagrams != on {
+		a.f.published = append(a.f.published, n)
+	}
+	a.f.datagrams = on
 	return nil
 }
 

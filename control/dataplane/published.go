@@ -4,9 +4,12 @@ package dataplane
 
 import (
 	"cmp"
+	"fmt"
 	stdmaps "maps"
 	"net/netip"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/maps"
@@ -123,6 +126,24 @@ func (p *published) remove(plan *publishedPlan) error {
 		}
 	}
 	p.known = true
+	return nil
+}
+
+// datagrams says whether a port of UDP is published.
+func (p *published) datagrams() bool {
+	for f := range p.have {
+		if f.proto == unix.IPPROTO_UDP {
+			return true
+		}
+	}
+	return false
+}
+
+// useDatagrams comes before the first port of UDP is published, or after the last one has gone.
+func (d *Dataplane) useDatagrams(on bool) error {
+	if err := d.loader.Datagrams(on); err != nil {
+		return fmt.Errorf("datagrams of the host's to published ports: %w", err)
+	}
 	return nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sort"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vethway/vethway/control"
 	"github.com/vethway/vethway/maps"
 )
@@ -185,6 +187,16 @@ func (q *facePlan) plan(d *Dataplane, s *slotPlan) error {
 	}
 	q.next, q.write = g.next, g.write
 	return nil
+}
+
+// datagrams says whether a port of UDP is to be published that is not yet.
+func (all *publishedPlan) datagrams() bool {
+	for f, q := range all.faces {
+		if f.proto == unix.IPPROTO_UDP && len(q.write) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // done is what is on the face now. It is put in the place of what was: that may be a thousand times as long as what has changed.

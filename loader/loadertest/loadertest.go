@@ -4,7 +4,6 @@
 package loadertest
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/vethway/vethway/loader"
 	"github.com/vethway/vethway/test/behaviour"
+	"github.com/vethway/vethway/test/netlab"
 )
 
 // BPFFS mounts a BPF file system that goes with the test, and returns a directory on it that does not exist yet.
@@ -37,33 +37,19 @@ func BPFFS(t testing.TB) string {
 // Cgroup makes a cgroup that goes with the test, so that programs attached to it see nobody's sockets.
 func Cgroup(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(cgroupRoot(t), "vethway-test-")
+	c, err := netlab.NewCgroup("test")
+	if errors.Is(err, netlab.ErrNoCgroup) {
+		behaviour.Skip(t, err.Error())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.Remove(dir); err != nil {
-			t.Errorf("remove cgroup: %v", err)
+		if err := c.Close(); err != nil {
+			t.Error(err)
 		}
 	})
-	return dir
-}
-
-func cgroupRoot(t testing.TB) string {
-	t.Helper()
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		before, after, _ := strings.Cut(lines.Text(), " - ")
-		if fields := strings.Fields(before); strings.HasPrefix(after, "cgroup2 ") && len(fields) > 4 && fields[3] == "/" {
-			return fields[4]
-		}
-	}
-	behaviour.Skip(t, "needs a mounted cgroup v2 hierarchy")
-	return ""
+	return c.Path()
 }
 
 // Leaks reports descriptors of maps, programs and links that are still open.
