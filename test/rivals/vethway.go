@@ -134,6 +134,45 @@ func (t *Vethway) Unpublish(ctx context.Context, container string, p Port) error
 	return nil
 }
 
+// Datagrams withdraws a target's ports of UDP, or publishes them again, if it is
+// vethway: while there is one, the kernel asks for programs at every socket of
+// the machine. Targets that stand beside it are to be measured without that.
+func Datagrams(ctx context.Context, t Target, on bool) error {
+	if big, ok := t.(*BigTCP); ok {
+		t = big.Target
+	}
+	if v, ok := t.(*Vethway); ok {
+		return v.datagrams(ctx, on)
+	}
+	return nil
+}
+
+func (t *Vethway) datagrams(ctx context.Context, on bool) error {
+	for _, n := range t.spec.Networks {
+		for _, c := range n.Containers {
+			var ports []api.PublishSpec
+			for _, p := range c.Publish {
+				if p.Proto == "udp" {
+					ports = append(ports, p.spec())
+				}
+			}
+			if len(ports) == 0 {
+				continue
+			}
+			var err error
+			if on {
+				_, err = t.lab.Client.PublishPorts(ctx, c.Name, api.PortPublish{Publish: ports})
+			} else {
+				_, err = t.lab.Client.UnpublishPorts(ctx, c.Name, api.PortUnpublish{Publish: ports})
+			}
+			if err != nil {
+				return fmt.Errorf("ports of UDP of %s: %w", c.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
 // Reach is the host's address.
 func (t *Vethway) Reach(_ string, p Port, f Family) (netip.AddrPort, error) { return t.hostReach(p, f) }
 

@@ -48,6 +48,9 @@ type runOptions struct {
 	kept        bool // there is a partial report
 }
 
+// defaultRounds is how many samples a target has, and how often it is built for them.
+const defaultRounds = 11
+
 func newRunCommand(std *streams.Streams) *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
@@ -57,8 +60,7 @@ func newRunCommand(std *streams.Streams) *cobra.Command {
 		Long: `Build the targets, send traffic through them in turn and report.
 
 Without flags a selection of scenarios and workloads is measured that says most of
-what there is to say, in about three quarters of an hour. --scenario, --workload, --family and
---cpus measure what they name instead, every combination of it; --series draws the
+what there is to say, in about an hour. --scenario, --workload, --family and --cpus measure what they name instead, every combination of it; --series draws the
 curves that it names: ports, flows, containers or rules from one to thousands.`,
 		Example: `  vethway-bench run --quick
   vethway-bench run --scenario published --workload rr,crr --family 4,6 --cpus 1,2
@@ -77,8 +79,8 @@ curves that it names: ports, flows, containers or rules from one to thousands.`,
 	flags.StringSliceVar(&o.targets, "target", nil, "targets to compare (default those that `list` marks)")
 	flags.IntSliceVar(&o.families, "family", []int{4}, "address families: 4, 6")
 	flags.IntSliceVar(&o.cpus, "cpus", []int{1}, "CPUs that client and server get together: 1 is the cost of the way, 2 what a user sees")
-	flags.IntVar(&o.rounds, "rounds", 11, "samples of each target, taken in turn")
-	flags.IntVar(&o.builds, "builds", 3, "how often the targets are built, each time for a part of the rounds (1 with --quick, or when flags name what is measured)")
+	flags.IntVar(&o.rounds, "rounds", defaultRounds, "samples of each target, taken in turn")
+	flags.IntVar(&o.builds, "builds", defaultRounds, "how often the targets are built, each time for a part of the rounds (1 with --quick, or when flags name what is measured)")
 	flags.DurationVar(&o.sample, "sample", 500*time.Millisecond, "length of a sample")
 	flags.DurationVar(&o.warmup, "warmup", 100*time.Millisecond, "traffic before each sample that is not counted")
 	flags.StringVar(&o.baseline, "baseline", "iptables", "target that the table divides by")
@@ -112,6 +114,9 @@ func (o *runOptions) run(cmd *cobra.Command, std *streams.Streams) error {
 	level := slog.LevelInfo
 	if o.verbose {
 		level = slog.LevelDebug
+	}
+	if err := plan.Validate(); err != nil {
+		return err
 	}
 	progress := newProgress(std.Err)
 	log := slog.New(slog.NewTextHandler(progress, &slog.HandlerOptions{Level: level}))

@@ -28,6 +28,9 @@ const big = "-bigtcp"
 // near is how much of the limit a figure has to reach to be excused by it, and by how much it may be above what still is a limit.
 const near = 0.95
 
+// enough is how many rounds an interval takes that encloses the true median with the confidence that it promises.
+const enough = 6
+
 // limits are the targets that no programs of ours can do better than, the lowest first: the others are for runs without it.
 func (l line) limits() []string {
 	if l.judged() == "vethway-spliced" {
@@ -64,7 +67,8 @@ func (l line) largeByItself() bool {
 func (l line) streams() bool { return strings.HasPrefix(l.cell.workload, "stream") }
 
 // limit fills in what the limit and a bare veth reached of the goal. A goal that is missed is excused where the limit misses it too and is no
-// faster to speak of. Nor may it be slower to speak of: then it is no limit.
+// faster to speak of. Nor may it be slower to speak of: then it is no limit. Where the limit happens to meet it, it is excused as well if the rounds
+// neither show that it does nor that it is faster than we are.
 func (l line) limit(g *report.Goal, ours report.Result, results []report.Result) {
 	if l.from != 0 || g.Value == 0 {
 		return
@@ -93,7 +97,17 @@ func (l line) limit(g *report.Goal, ours report.Result, results []report.Result)
 	case !l.meets(g.Limit.Value) && share >= near:
 		g.State = report.Limited
 		l.addNote(g, "which misses it too")
+	case l.undecided(g.Limit):
+		g.State = report.Limited
+		l.addNote(g, "which is not shown to meet it, nor to be faster")
 	}
+}
+
+// undecided says whether neither the goal nor our figure is apart from what the limit has, as far as so many rounds tell.
+func (l line) undecided(limit *report.Limit) bool {
+	within := func(v, low, high float64) bool { return low <= v && v <= high }
+	share := limit.Share
+	return share.Rounds >= enough && within(1, share.Low, share.High) && within(l.want, limit.Low, limit.High)
 }
 
 // bound is what a limit has in place of the goal's value, and our part of that; nil where this run does not have it.

@@ -90,6 +90,30 @@ func TestEveryLineHasItsLimit(t *testing.T) {
 	}
 }
 
+// A limit that happens to meet the goal excuses who is not shown to be slower, unless it is shown to meet it.
+func TestLimitThatIsNotApart(t *testing.T) {
+	l := pinned()[4] // at least 1.53
+	for name, tc := range map[string]struct {
+		limit, share stats.Interval
+		state        string
+	}{
+		"neither shown":      {stats.Interval{Median: 1.54, Low: 1.51, High: 1.56}, stats.Interval{Median: 0.985, Low: 0.97, High: 1.01, Rounds: 11}, report.Limited},
+		"it meets the goal":  {stats.Interval{Median: 1.56, Low: 1.54, High: 1.58}, stats.Interval{Median: 0.985, Low: 0.97, High: 1.01, Rounds: 11}, report.Missed},
+		"it is faster":       {stats.Interval{Median: 1.54, Low: 1.51, High: 1.56}, stats.Interval{Median: 0.985, Low: 0.97, High: 0.99, Rounds: 11}, report.Missed},
+		"too few rounds":     {stats.Interval{Median: 1.54, Low: 1.51, High: 1.56}, stats.Interval{Median: 0.985, Low: 0.97, High: 1.01, Rounds: 5}, report.Missed},
+		"it misses the goal": {stats.Interval{Median: 1.52, Low: 1.51, High: 1.56}, stats.Interval{Median: 0.985, Low: 0.97, High: 0.99, Rounds: 11}, report.Limited},
+	} {
+		head := report.Result{Scenario: "published", Workload: "udp", Family: 4, CPUs: 1, Unit: "packets/s", Median: 100, Share: 1}
+		ours, theirs, least := head, head, head
+		ours.Target, theirs.Target, least.Target = "vethway", "iptables", "least-nat"
+		ours.Spread = map[string]stats.Interval{"iptables": {Median: 1.51, Low: 1.49, High: 1.54}, "least-nat": tc.share}
+		least.Spread = map[string]stats.Interval{"iptables": tc.limit}
+		if g := l.judge([]report.Result{ours, theirs, least}); g.State != tc.state {
+			t.Errorf("%s: %s, %q, want %s", name, g.State, g.Note, tc.state)
+		}
+	}
+}
+
 // A run that was saved before there was the lower limit has the higher one.
 func TestWithoutTheLowest(t *testing.T) {
 	g := pinned()[2].judge(measured(map[string]float64{"vethway": 1.25, "iptables": 1, "redirect": 1.3}))

@@ -95,7 +95,7 @@ func (r *Report) goalSum() string {
 			within++
 		}
 	}
-	return fmt.Sprintf("%d goals: %d met, %d missed (%d of them within the spread), %d missed by the limit too, %d not measured by this run.",
+	return fmt.Sprintf("%d goals: %d met, %d missed (%d of them within the spread), %d limited by what the kernel gives, %d not measured by this run.",
 		len(r.Goals), count[Met], count[Missed], within, count[Limited], count[Unmeasured])
 }
 

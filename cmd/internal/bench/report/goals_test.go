@@ -30,7 +30,7 @@ Publishing:
   all        25.0 ms    -          25.0 ms  19.0 to 30.0  at most 20.0 ms  missed      -                -      -       -      -
 
 LIMIT is the least that anybody has to do, measured in the same rounds; DIRECT a veth without a host.
-4 goals: 1 met, 1 missed (1 of them within the spread), 1 missed by the limit too, 1 not measured by this run.
+4 goals: 1 met, 1 missed (1 of them within the spread), 1 limited by what the kernel gives, 1 not measured by this run.
 `
 	if out.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)

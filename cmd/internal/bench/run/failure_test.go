@@ -24,6 +24,7 @@ var errBroken = errors.New("broken on purpose")
 type brokenSite struct {
 	target.Site
 	name, part string
+	published  *[]bool // what was asked of it
 }
 
 func (s brokenSite) fails(part string) error {
@@ -36,6 +37,13 @@ func (s brokenSite) fails(part string) error {
 func (s brokenSite) Name() string { return s.name }
 
 func (s brokenSite) Cgroup() string { return "" }
+
+func (s brokenSite) Datagrams(_ context.Context, on bool) error {
+	if s.published != nil {
+		*s.published = append(*s.published, on)
+	}
+	return s.fails("datagrams")
+}
 
 func (s brokenSite) Path(target.Scenario, string, rivals.Family) (target.Path, error) {
 	return target.Path{Client: &netlab.Namespace{}, Server: &netlab.Namespace{}}, s.fails("path")
@@ -162,6 +170,50 @@ func TestWhoForgetsByOrder(t *testing.T) {
 	for _, m := range target.All() {
 		if m.Forgets != strings.HasPrefix(m.Name, "least-nat") {
 			t.Errorf("target %s forgets %v", m.Name, m.Forgets)
+		}
+	}
+}
+
+// Where others stand beside it, a target has UDP published for its own samples alone, whatever becomes of these.
+func TestDatagramsForOwnSamples(t *testing.T) {
+	for _, tc := range []struct {
+		scenario target.Scenario
+		workload string
+		alone    bool
+		want     []bool
+	}{
+		{target.Published, "udp-new", false, []bool{false, true, false, true}},
+		{target.Published, "udp-new", true, nil},
+		{target.Masquerade, "udp-new", false, []bool{false, true}},
+		{target.Published, "crr", false, []bool{false, true}},
+	} {
+		var asked []bool
+		site := brokenSite{name: "one", part: "forget", published: &asked}
+		r := &runner{Config: Config{Log: slog.New(slog.DiscardHandler)}, sites: []built{{target.Maker{Name: "one", Forgets: true}, site}}}
+		workloads, err := workload.Choose([]string{tc.workload})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Cell{Scenario: tc.scenario, Workload: workloads[0], Family: rivals.IPv4, CPUs: 1}
+		if !tc.alone {
+			if err := r.takeTurns(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		turn, err := r.turn(t.Context(), c, r.sites[0], []int{0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.take(t.Context(), c, turn); !errors.Is(err, errBroken) {
+			t.Errorf("%s %s: %v", tc.scenario, tc.workload, err)
+		}
+		if !tc.alone {
+			if err := r.takeTurns(t.Context(), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(asked, tc.want) {
+			t.Errorf("%s %s: asked to publish UDP %v, want %v", tc.scenario, tc.workload, asked, tc.want)
 		}
 	}
 }

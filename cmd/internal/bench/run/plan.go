@@ -84,7 +84,8 @@ func Cross(scenarios []target.Scenario, workloads []workload.Workload, families 
 	return cells
 }
 
-func (p Plan) validate() error {
+// Validate says what is wrong with a plan, before anything is built for it.
+func (p Plan) Validate() error {
 	switch {
 	case len(p.Cells) == 0 && len(p.Series) == 0 && !p.Programs, len(p.Targets) == 0:
 		return errors.New("plan a benchmark: nothing to measure")

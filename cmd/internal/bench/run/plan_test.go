@@ -48,7 +48,7 @@ func TestCross(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	if err := examplePlan(t).validate(); err != nil {
+	if err := examplePlan(t).Validate(); err != nil {
 		t.Errorf("a good plan is refused: %v", err)
 	}
 	for name, tc := range map[string]struct {
@@ -65,8 +65,8 @@ func TestValidate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			plan := examplePlan(t)
 			tc.change(&plan)
-			if err := plan.validate(); err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("validate = %v, want %q", err, tc.want)
+			if err := plan.Validate(); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("Validate = %v, want %q", err, tc.want)
 			}
 		})
 	}

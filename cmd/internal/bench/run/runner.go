@@ -36,6 +36,8 @@ type runner struct {
 	sites []built
 	clock clock
 	steps steps
+	// takingTurns: targets have published UDP for their own samples alone.
+	takingTurns bool
 }
 
 // built is a target that stands.
@@ -48,7 +50,7 @@ type built struct {
 // nil as long as each target has at least one good sample in each cell that it takes part in. The report is good for
 // what it holds even when the error is not nil, unless it is nil itself.
 func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
-	if err := cfg.Plan.validate(); err != nil {
+	if err := cfg.Plan.Validate(); err != nil {
 		return nil, err
 	}
 	r := &runner{Config: cfg, clock: newClock(cfg.Plan.Duration()), steps: steps{all: cfg.Plan.steps()}}
@@ -104,6 +106,7 @@ func (r *runner) compareOnce(ctx context.Context, rep *report.Report, m *merger,
 		m.programs, err = r.programs(ctx, r.sites)
 		errs = append(errs, err)
 	}
+	errs = append(errs, r.takeTurns(ctx, true))
 	for i, c := range r.Plan.Cells {
 		results, err := r.measure(ctx, c, r.sites, rounds{m.done, r.Plan.part(build)}, c.String(), true)
 		if ctx.Err() != nil {
@@ -115,12 +118,25 @@ func (r *runner) compareOnce(ctx context.Context, rep *report.Report, m *merger,
 		r.Checkpoint(rep)
 	}
 	m.done += r.Plan.part(build)
+	errs = append(errs, r.takeTurns(ctx, false))
 	if build == r.Plan.Builds-1 {
 		errs = append(errs, r.afterwards(ctx, rep, m))
 	}
 	err = errors.Join(append(errs, closeSites(r.sites))...)
 	r.sites = nil
 	return err
+}
+
+// takeTurns has UDP published while a target's own sample needs it and never else, or all the time again.
+func (r *runner) takeTurns(ctx context.Context, on bool) error {
+	r.takingTurns = on
+	var errs []error
+	for _, b := range r.sites {
+		if err := b.site.Datagrams(ctx, !on); err != nil {
+			errs = append(errs, fmt.Errorf("target %s: %w", b.maker.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // afterwards is what the targets are asked when all traffic has passed.

@@ -32,7 +32,9 @@ type turn struct {
 	splices bool
 	// forgets is set where flows are to be forgotten before each sample, whatever the workload.
 	forgets bool
-	before  rivals.Counters
+	// datagrams is set where the target publishes UDP for each sample, and withdraws it for those of others.
+	datagrams bool
+	before    rivals.Counters
 	// unfit is why no sample of it can be good.
 	unfit  error
 	result report.Result
@@ -75,7 +77,7 @@ func (r *runner) turn(ctx context.Context, c Cell, b built, cpus []int) (*turn, 
 	}
 	t := &turn{
 		site: b.site, peer: path.Peer, order: c.Workload.Order(c.Scenario), helped: b.maker.UserSpace(c.Scenario),
-		splices: c.splices(b.maker.Splices), forgets: b.maker.Forgets,
+		splices: c.splices(b.maker.Splices), forgets: b.maker.Forgets, datagrams: r.takingTurns && c.Workload.Proto == "udp" && c.Scenario.Dials(),
 	}
 	t.order.CPUs, t.order.Cgroup = cpus, b.site.Cgroup()
 	t.order.ClientNS, t.order.ServerNS = path.Client.Path(), path.Server.Path()
@@ -114,9 +116,15 @@ func (r *runner) sample(ctx context.Context, c Cell, t *turn) report.Sample {
 	return s
 }
 
-func (r *runner) take(ctx context.Context, c Cell, t *turn) (report.Sample, error) {
+func (r *runner) take(ctx context.Context, c Cell, t *turn) (_ report.Sample, err error) {
 	if t.unfit != nil {
 		return report.Sample{}, t.unfit
+	}
+	if t.datagrams {
+		if err := t.site.Datagrams(ctx, true); err != nil {
+			return report.Sample{}, err
+		}
+		defer func() { err = errors.Join(err, t.site.Datagrams(ctx, false)) }()
 	}
 	if c.Workload.Fresh || t.forgets {
 		if err := t.site.Forget(ctx); err != nil {

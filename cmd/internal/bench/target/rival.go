@@ -196,6 +196,10 @@ func (h *hosted) Prove(s Scenario, f rivals.Family, before, after rivals.Counter
 	return rivals.Prove(h.target, s.way(), f, before, after)
 }
 
+func (h *hosted) Datagrams(ctx context.Context, on bool) error {
+	return rivals.Datagrams(ctx, h.target, on)
+}
+
 func (h *hosted) Pin(cpus []int) error { return rivals.PinHelpers(h.target, cpus) }
 
 func (h *hosted) Namespaces() []*netlab.Namespace {

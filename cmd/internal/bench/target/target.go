@@ -81,6 +81,9 @@ func (s Scenario) way() rivals.Way {
 	return rivals.Way(s.place())
 }
 
+// Dials says whether the way begins at a published port.
+func (s Scenario) Dials() bool { return s.place() != "" }
+
 // Local says whether a process of the host is one end.
 func (s Scenario) Local() bool { return s == Host || s == Loopback }
 
@@ -138,6 +141,8 @@ type Site interface {
 	Counters(ctx context.Context) (rivals.Counters, error)
 	// Prove compares two readings around traffic of a scenario, and fails when that took another way.
 	Prove(s Scenario, f rivals.Family, before, after rivals.Counters) (string, error)
+	// Datagrams withdraws what is published by UDP, or publishes it again, where that costs the sockets of all targets. It is published at first.
+	Datagrams(ctx context.Context, on bool) error
 	// Pin has what forwards in user space run on certain CPUs, those of client and server.
 	Pin(cpus []int) error
 	// Forget has the target forget all flows.
