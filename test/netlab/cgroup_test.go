@@ -84,6 +84,39 @@ func TestCgroup(t *testing.T) {
 	}
 }
 
+func TestCgroupOfThreads(t *testing.T) {
+	behaviour.NeedRoot(t)
+	// Not parallel: it has no leaks meanwhile.
+	c := newCgroup(t)
+	threads, err := c.Threads("part")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := member(t, c)
+	join := func() error {
+		return os.WriteFile(filepath.Join(threads.Path(), "cgroup.threads"), []byte(pid), 0)
+	}
+	if err := join(); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.ReadFile(filepath.Join("/proc", pid, "cgroup"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Base(c.Path()) + "/" + filepath.Base(threads.Path()); !strings.HasSuffix(v2(theirs), want) {
+		t.Errorf("the thread is in %s, want %s", v2(theirs), want)
+	}
+	if err := threads.Close(); err == nil {
+		t.Error("a cgroup is removed that a thread is in")
+	}
+	if err := os.WriteFile(filepath.Join(c.Path(), "cgroup.threads"), []byte(pid), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(threads.Close(), c.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func v2(lines []byte) string {
 	for line := range strings.Lines(string(lines)) {
 		if path, ok := strings.CutPrefix(line, "0::"); ok {

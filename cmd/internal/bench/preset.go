@@ -165,8 +165,8 @@ func (o *runOptions) preset(cmd *cobra.Command) []block {
 	switch {
 	case o.quick:
 		set("rounds", func() { o.rounds = 5 })
-		set("sample", func() { o.sample = 120 * time.Millisecond })
-		set("warmup", func() { o.warmup = 30 * time.Millisecond })
+		set("sample", func() { o.sample = 80 * time.Millisecond })
+		set("warmup", func() { o.warmup = 25 * time.Millisecond })
 		return essential()
 	case o.full:
 		set("sample", func() { o.sample = 300 * time.Millisecond })

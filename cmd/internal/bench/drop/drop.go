@@ -86,7 +86,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 
 func families() []int { return []int{4, 6} }
 
-// measure is one turn: frames dropped in a second, by the target's own count.
+// measure is one turn: frames dropped in a second of CPU time, by the target's own count.
 func (s *site) measure(ctx context.Context, cfg Config, family int) (Sample, error) {
 	rig := s.rigs[family]
 	if cfg.Warmup > 0 {
@@ -110,7 +110,7 @@ func (s *site) measure(ctx context.Context, cfg Config, family int) (Sample, err
 	if float64(n) < least*float64(sent.Sent) {
 		return Sample{}, fmt.Errorf("of %d frames sent, %d came to where they were to be dropped", sent.Sent, n)
 	}
-	return Sample{Rate: float64(n) / sent.Seconds, Nanoseconds: sent.Busy * 1e9 / float64(n)}, nil
+	return Sample{Rate: float64(n) / sent.Seconds, Nanoseconds: sent.Seconds * 1e9 / float64(n)}, nil
 }
 
 // summarize works out medians, and ratios round by round.

@@ -13,6 +13,7 @@ import (
 	"github.com/vethway/vethway/cmd/internal/bench/report"
 	"github.com/vethway/vethway/cmd/internal/bench/target"
 	"github.com/vethway/vethway/cmd/internal/bench/traffic"
+	"github.com/vethway/vethway/test/netlab"
 )
 
 // fairShare is how much of its one CPU the traffic must have had for an absolute figure to mean something. The ratios
@@ -54,7 +55,13 @@ func Run(ctx context.Context, cfg Config) (_ *report.Report, err error) {
 		return nil, err
 	}
 	r := &runner{Config: cfg, clock: newClock(cfg.Plan.Duration()), steps: steps{all: cfg.Plan.steps()}}
-	defer func() { err = errors.Join(err, closeSites(r.sites)) }()
+	group, err := netlab.NewCgroup("bench")
+	if err != nil {
+		return nil, err
+	}
+	// The targets' own are in it: it goes after them.
+	defer func() { err = errors.Join(err, closeSites(r.sites), group.Close()) }()
+	r.Options.Cgroup = group
 	facts, err := machine.Gather(ctx)
 	if err != nil {
 		return nil, err

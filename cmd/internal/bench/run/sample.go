@@ -154,14 +154,14 @@ func (r *runner) take(ctx context.Context, c Cell, t *turn) (_ report.Sample, er
 	}, nil
 }
 
-// generate is a sample of generated frames. One CPU does everything there is, so the time is the CPU's.
+// generate is a sample of generated frames. One CPU does everything there is, and sleeps in between, so the time is the CPU's.
 func (r *runner) generate(ctx context.Context, t *turn) (report.Sample, error) {
 	got, err := t.rig.Run(ctx, r.Plan.Warmup, r.Plan.Sample)
 	if err != nil {
 		return report.Sample{}, err
 	}
 	s := report.Sample{
-		Value: float64(got.Arrived) / got.Seconds, Seconds: got.Seconds, CPUSeconds: got.Busy, OwnSeconds: got.Busy,
+		Value: float64(got.Arrived) / got.Seconds, Seconds: got.Seconds, CPUSeconds: got.Seconds, OwnSeconds: got.Seconds,
 	}
 	if got.Sent > got.Arrived {
 		s.Lost = 1 - float64(got.Arrived)/float64(got.Sent)

@@ -52,13 +52,10 @@ func rival(name string, how manner, make func(Options) (rivals.Target, error)) f
 }
 
 func (h *hosted) build(ctx context.Context, o Options, make func(Options) (rivals.Target, error)) (err error) {
-	if h.cgroup, err = netlab.NewCgroup(h.name); err != nil {
-		if errors.Is(err, netlab.ErrNoCgroup) {
-			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
+	if h.cgroup, err = o.Cgroup.Threads(h.name); err != nil {
 		return err
 	}
-	o.cgroup = h.cgroup.Path()
+	o.own = h.cgroup.Path()
 	if h.topo, err = netlab.New(netlab.Config{Name: "bench-" + h.name}); err != nil {
 		return err
 	}
@@ -110,7 +107,7 @@ func redirect(Options) (rivals.Target, error) { return rivals.NewRedirect(), nil
 
 func leastNAT(Options) (rivals.Target, error) { return rivals.NewLeastNAT(), nil }
 
-func leastSplice(o Options) (rivals.Target, error) { return rivals.NewLeastSplice(o.cgroup), nil }
+func leastSplice(o Options) (rivals.Target, error) { return rivals.NewLeastSplice(o.own), nil }
 
 func direct(Options) (rivals.Target, error) { return rivals.NewDirect(), nil }
 

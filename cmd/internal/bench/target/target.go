@@ -129,8 +129,8 @@ type Path struct {
 // Site is one target, built and ready for traffic.
 type Site interface {
 	Name() string
-	// Cgroup is the directory of the one that traffic has to come from. Each target has its own: what it attaches there does not see, nor cost, the
-	// others' sockets.
+	// Cgroup is the directory of the one that threads have to be in which make the traffic. Each target has its own: what it attaches there neither sees
+	// the others' sockets nor costs them anything.
 	Cgroup() string
 	// Path returns ErrNoPath for a scenario that the target does not have.
 	Path(s Scenario, proto string, f rivals.Family) (Path, error)
@@ -174,13 +174,15 @@ type Options struct {
 	// RulesOnly leaves Docker's proxies away, and the sockets that hold ports: see rivals.UserlandProxy. Nothing answers
 	// by loopback or hairpin then.
 	RulesOnly bool
+	// Cgroup is where each target has its own of.
+	Cgroup *netlab.Cgroup
 
-	// cgroup is the target's own.
-	cgroup string
+	// own is the path of the target's.
+	own string
 }
 
 // flags are for vethwayd.
-func (o Options) flags() []string { return []string{"--cgroup=" + o.cgroup} }
+func (o Options) flags() []string { return []string{"--cgroup=" + o.own} }
 
 func (o Options) userlandProxy() rivals.UserlandProxy {
 	return rivals.UserlandProxy{On: true, Program: o.Proxy, RulesOnly: o.RulesOnly}

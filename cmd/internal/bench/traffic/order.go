@@ -45,7 +45,7 @@ type Order struct {
 	Size int `json:"size"`
 	// CPUs are the processors that client and server may use, both of them the same.
 	CPUs []int `json:"cpus"`
-	// Cgroup is the directory of the one whose sockets they are; empty: where the generator is.
+	// Cgroup is the directory of the one whose sockets they are, a cgroup of threads right below one of processes; empty: where the generator is.
 	Cgroup string `json:"cgroup,omitempty"`
 
 	// ClientNS and ServerNS are paths of network namespaces.

@@ -54,7 +54,7 @@ func (s *sample) run() error {
 		kind = unix.SOCK_DGRAM
 	}
 	var listener socket
-	err := <-onThread(s.order.ServerNS, s.order.CPUs, func() (err error) {
+	err := <-onThread(s.order.ServerNS, s.order.Cgroup, s.order.CPUs, func() (err error) {
 		listener, err = listen(s.order.Listen, kind)
 		return err
 	})
@@ -66,11 +66,11 @@ func (s *sample) run() error {
 	server, client := s.roles()
 	var servers, clients []<-chan error
 	for _, m := range s.meters {
-		servers = append(servers, onThread(s.order.ServerNS, s.order.CPUs, func() error { return server(listener, m) }))
+		servers = append(servers, onThread(s.order.ServerNS, s.order.Cgroup, s.order.CPUs, func() error { return server(listener, m) }))
 	}
 	to := newEndpoint(s.order.Dial)
 	for _, m := range s.meters {
-		clients = append(clients, onThread(s.order.ClientNS, s.order.CPUs, func() error { return client(&to, m) }))
+		clients = append(clients, onThread(s.order.ClientNS, s.order.Cgroup, s.order.CPUs, func() error { return client(&to, m) }))
 	}
 	clientErr := wait(clients)
 	s.over.Store(true)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -21,7 +20,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	// A collection would wait for threads that sit in raw system calls; it is done between samples instead.
 	debug.SetGCPercent(-1)
 	decoder, encoder := json.NewDecoder(in), json.NewEncoder(out)
-	cgroup := "" // where this process is
+	cgroup := "" // where this process has gone
 	for ctx.Err() == nil {
 		var order Order
 		if err := decoder.Decode(&order); errors.Is(err, io.EOF) {
@@ -41,21 +40,13 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return ctx.Err()
 }
 
+// serve has the process in the cgroup that the order's threads are to be in a part of.
 func serve(order Order, cgroup *string) (Reply, error) {
-	if order.Cgroup != "" && order.Cgroup != *cgroup {
-		if err := join(order.Cgroup); err != nil {
+	if above := filepath.Dir(order.Cgroup); order.Cgroup != "" && above != *cgroup {
+		if err := join(above, "cgroup.procs"); err != nil {
 			return Reply{}, err
 		}
-		*cgroup = order.Cgroup
+		*cgroup = above
 	}
 	return Run(order)
-}
-
-// join has this process make its sockets in a cgroup from now on.
-func join(dir string) error {
-	const self = "0"
-	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(self), 0); err != nil {
-		return fmt.Errorf("join a cgroup: %w", err)
-	}
-	return nil
 }

@@ -4,20 +4,27 @@ package traffic
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
-// onThread runs f on an operating-system thread of its own, inside the network namespace and on the CPUs named. The
+// onThread runs f on an operating-system thread of its own, inside the network namespace and the cgroup and on the CPUs named. The
 // goroutine ends locked, so that the runtime throws the thread away instead of using it again elsewhere.
-func onThread(namespace string, cpus []int, f func() error) <-chan error {
+func onThread(namespace, cgroup string, cpus []int, f func() error) <-chan error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		done <- func() error {
 			if err := enter(namespace); err != nil {
 				return err
+			}
+			if cgroup != "" {
+				if err := join(cgroup, "cgroup.threads"); err != nil {
+					return err
+				}
 			}
 			if err := pin(cpus); err != nil {
 				return err
@@ -26,6 +33,15 @@ func onThread(namespace string, cpus []int, f func() error) <-chan error {
 		}()
 	}()
 	return done
+}
+
+// join has this thread, or its process, make its sockets in a cgroup from now on (cgroups(7)).
+func join(dir, file string) error {
+	const self = "0"
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(self), 0); err != nil {
+		return fmt.Errorf("join a cgroup: %w", err)
+	}
+	return nil
 }
 
 func enter(namespace string) error {

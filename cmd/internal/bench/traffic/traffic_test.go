@@ -163,40 +163,48 @@ func TestAPathThatIsClosedFailsTheSample(t *testing.T) {
 	}
 }
 
-// The sockets of each order are those of its cgroup, whatever the order before.
-func TestSocketsAreOfACgroup(t *testing.T) {
+// The threads of each order are in its cgroup, whatever the order before, and the process is in the one above.
+func TestThreadsAreInACgroup(t *testing.T) {
 	behaviour.NeedRoot(t)
 	g := startGenerator(t)
 	client, server := pair(t)
 	order := traffic.Order{
 		Kind: traffic.RequestResponse, Flows: 1, Size: 1, CPUs: []int{0}, ClientNS: client.Path(), ServerNS: server.Path(),
-		Listen: netip.MustParseAddrPort("192.0.2.2:5001"), Dial: netip.MustParseAddrPort("192.0.2.2:5001"), Duration: 10 * time.Millisecond,
-	}
-	members := func(c *netlab.Cgroup) int {
-		pids, err := os.ReadFile(filepath.Join(c.Path(), "cgroup.procs"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return bytes.Count(pids, []byte("\n"))
+		Listen: netip.MustParseAddrPort("192.0.2.2:5001"), Dial: netip.MustParseAddrPort("192.0.2.2:5001"), Duration: 100 * time.Millisecond,
 	}
 	for range 2 {
-		c, err := netlab.NewCgroup("traffic")
+		above, err := netlab.NewCgroup("traffic")
 		if errors.Is(err, netlab.ErrNoCgroup) {
 			behaviour.Skip(t, err.Error())
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		order.Cgroup = c.Path()
 		for range 2 {
+			c, err := above.Threads("part")
+			if err != nil {
+				t.Fatal(err)
+			}
+			order.Cgroup = c.Path()
+			most := make(chan int)
+			stop := make(chan struct{})
+			go func() { most <- mostThreads(c, stop) }()
 			if _, err := g.Do(t.Context(), order); err != nil {
 				t.Error(err)
 			}
-			if n := members(c); n != 1 {
-				t.Errorf("%d generators in %s", n, c.Path())
+			close(stop)
+			if n := <-most; n < 2 {
+				t.Errorf("no more than %d threads in %s, want client and server", n, c.Path())
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
 			}
 		}
-		if err := c.Close(); err != nil {
+		pids, err := os.ReadFile(filepath.Join(above.Path(), "cgroup.procs"))
+		if err != nil || bytes.Count(pids, []byte("\n")) != 1 {
+			t.Errorf("processes %q, %v, want the generator", pids, err)
+		}
+		if err := above.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -207,6 +215,20 @@ func TestSocketsAreOfACgroup(t *testing.T) {
 	order.Cgroup = ""
 	if _, err := g.Do(t.Context(), order); err != nil {
 		t.Error(err)
+	}
+}
+
+// mostThreads is how many there were at a time, at most.
+func mostThreads(c *netlab.Cgroup, stop <-chan struct{}) (most int) {
+	for {
+		select {
+		case <-stop:
+			return most
+		case <-time.After(time.Millisecond):
+			if tids, err := os.ReadFile(filepath.Join(c.Path(), "cgroup.threads")); err == nil {
+				most = max(most, bytes.Count(tids, []byte("\n")))
+			}
+		}
 	}
 }
 
