@@ -27,7 +27,8 @@ func startProcess(cmd *exec.Cmd, logFile string) (*process, error) {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	// A session of its own keeps the terminal's Ctrl-C away: who started it decides when it ends.
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Setsid: true}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
