@@ -56,7 +56,7 @@ func (c *Cgroup) Threads(name string) (*Cgroup, error) {
 func (c *Cgroup) Path() string { return c.path }
 
 // Close sends the processes that are still in it to the cgroup of this one, and
-// removes it. Threads must have left by themselves.
+// removes it, with those below. Threads must have left by themselves.
 func (c *Cgroup) Close() error {
 	if err := removeCgroup(c.path); err != nil {
 		return fmt.Errorf("remove cgroup: %w", err)
@@ -80,12 +80,23 @@ func CgroupRoot() (string, error) {
 const processes = "cgroup.procs"
 
 func removeCgroup(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeCgroup(filepath.Join(path, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
 	// What is only of threads lists no processes.
 	pids, err := os.ReadFile(filepath.Join(path, processes))
 	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 		return err
 	}
-	own, err := ownCgroup(filepath.Dir(path))
+	own, err := ownCgroup()
 	if err != nil {
 		return err
 	}
@@ -106,7 +117,11 @@ func removeCgroup(path string) error {
 }
 
 // ownCgroup is the directory of the cgroup that this process is in.
-func ownCgroup(root string) (string, error) {
+func ownCgroup() (string, error) {
+	root, err := CgroupRoot()
+	if err != nil {
+		return "", err
+	}
 	lines, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return "", err

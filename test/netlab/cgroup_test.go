@@ -133,7 +133,7 @@ func TestSweepCgroups(t *testing.T) {
 	root := filepath.Dir(alive.Path())
 	// No process has a number that is as large.
 	dead := filepath.Join(root, fmt.Sprintf("netlab-%d-test-", 1<<30))
-	if err := os.Mkdir(dead, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dead, "part"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := Sweep(); err != nil {
