@@ -5,6 +5,8 @@ package run
 import (
 	"context"
 	"fmt"
+
+	"github.com/vethway/vethway/test/rivals"
 )
 
 // witness has the targets read their counters before the traffic of a cell. Who cannot has no proof in the end.
@@ -30,7 +32,7 @@ func (r *runner) prove(ctx context.Context, c Cell, turns []*turn) {
 		if !t.worked() {
 			continue
 		}
-		after, err := t.site.Counters(ctx)
+		after, err := t.counters(ctx)
 		if err == nil {
 			t.result.Proof, err = t.site.Prove(c.Scenario, c.Family, t.before, after)
 		}
@@ -42,6 +44,14 @@ func (r *runner) prove(ctx context.Context, c Cell, turns []*turn) {
 			t.result.Samples[i].Error = fmt.Sprintf("no proof of the way: %v", err)
 		}
 	}
+}
+
+// counters are those after the traffic.
+func (t *turn) counters(ctx context.Context) (rivals.Counters, error) {
+	if t.datagrams {
+		return t.after, nil
+	}
+	return t.site.Counters(ctx)
 }
 
 // worked tells whether any sample of the turn is good.

@@ -35,6 +35,8 @@ type turn struct {
 	// datagrams is set where the target publishes UDP for each sample, and withdraws it for those of others.
 	datagrams bool
 	before    rivals.Counters
+	// after is what was counted before UDP was withdrawn, and with it its flows.
+	after rivals.Counters
 	// unfit is why no sample of it can be good.
 	unfit  error
 	result report.Result
@@ -124,7 +126,12 @@ func (r *runner) take(ctx context.Context, c Cell, t *turn) (_ report.Sample, er
 		if err := t.site.Datagrams(ctx, true); err != nil {
 			return report.Sample{}, err
 		}
-		defer func() { err = errors.Join(err, t.site.Datagrams(ctx, false)) }()
+		defer func() {
+			if err == nil {
+				t.after, err = t.site.Counters(ctx)
+			}
+			err = errors.Join(err, t.site.Datagrams(ctx, false))
+		}()
 	}
 	if c.Workload.Fresh || t.forgets {
 		if err := t.site.Forget(ctx); err != nil {
