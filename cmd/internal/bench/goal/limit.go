@@ -67,8 +67,8 @@ func (l line) largeByItself() bool {
 func (l line) streams() bool { return strings.HasPrefix(l.cell.workload, "stream") }
 
 // limit fills in what the limit and a bare veth reached of the goal. A goal that is missed is excused where the limit misses it too and is no
-// faster to speak of. Nor may it be slower to speak of: then it is no limit. Where the limit happens to meet it, it is excused as well if the rounds
-// neither show that it does nor that it is faster than we are.
+// faster to speak of, or not shown to be. Nor may it be slower to speak of: then it is no limit. Where the limit happens to meet the goal, that is
+// excused as well if the rounds neither show that it does nor that it is faster than we are.
 func (l line) limit(g *report.Goal, ours report.Result, results []report.Result) {
 	if l.from != 0 || g.Value == 0 {
 		return
@@ -94,20 +94,18 @@ func (l line) limit(g *report.Goal, ours report.Result, results []report.Result)
 	switch {
 	case share > 1/near:
 		l.addNote(g, "so that is no limit of it")
-	case !l.meets(g.Limit.Value) && share >= near:
+	case !l.meets(g.Limit.Value) && (share >= near || !faster(g.Limit)):
 		g.State = report.Limited
 		l.addNote(g, "which misses it too")
-	case l.undecided(g.Limit):
+	case g.Limit.Low <= l.want && l.want <= g.Limit.High && !faster(g.Limit):
 		g.State = report.Limited
 		l.addNote(g, "which is not shown to meet it, nor to be faster")
 	}
 }
 
-// undecided says whether neither the goal nor our figure is apart from what the limit has, as far as so many rounds tell.
-func (l line) undecided(limit *report.Limit) bool {
-	within := func(v, low, high float64) bool { return low <= v && v <= high }
-	share := limit.Share
-	return share.Rounds >= enough && within(1, share.Low, share.High) && within(l.want, limit.Low, limit.High)
+// faster says whether a limit is shown to be faster than we are. Too few rounds show whatever they come to.
+func faster(limit *report.Limit) bool {
+	return limit.Share.Rounds < enough || limit.Share.High < 1
 }
 
 // bound is what a limit has in place of the goal's value, and our part of that; nil where this run does not have it.
