@@ -28,9 +28,6 @@ const big = "-bigtcp"
 // near is how much of the limit a figure has to reach to be excused by it, and by how much it may be above what still is a limit.
 const near = 0.95
 
-// enough is how many rounds an interval takes that encloses the true median with the confidence that it promises.
-const enough = 6
-
 // limits are the targets that no programs of ours can do better than, the lowest first: the others are for runs without it.
 func (l line) limits() []string {
 	if l.judged() == "vethway-spliced" {
@@ -105,7 +102,7 @@ func (l line) limit(g *report.Goal, ours report.Result, results []report.Result)
 
 // faster says whether a limit is shown to be faster than we are. Too few rounds show whatever they come to.
 func faster(limit *report.Limit) bool {
-	return limit.Share.Rounds < enough || limit.Share.High < 1
+	return limit.Share.Rounds < stats.EnoughRounds || limit.Share.High < 1
 }
 
 // bound is what a limit has in place of the goal's value, and our part of that; nil where this run does not have it.

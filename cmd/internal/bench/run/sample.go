@@ -123,6 +123,7 @@ func (r *runner) take(ctx context.Context, c Cell, t *turn) (_ report.Sample, er
 		return report.Sample{}, t.unfit
 	}
 	if t.datagrams {
+		// Whatever becomes of the sample, the next one is a rival's.
 		if err := t.site.Datagrams(ctx, true); err != nil {
 			return report.Sample{}, err
 		}

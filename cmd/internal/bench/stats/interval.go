@@ -11,13 +11,16 @@ import (
 type Interval struct {
 	Median float64 `json:"median"`
 	// Low and High enclose the true median with a confidence of at least 95 %, whatever the distribution: they are the
-	// samples of the rank that a fair coin gives. Fewer than six rounds cannot promise that: then they are the extremes.
+	// samples of the rank that a fair coin gives. Fewer than EnoughRounds cannot promise that: then they are the extremes.
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
 	Rounds int     `json:"rounds"`
 }
+
+// EnoughRounds is how many it takes for an interval to hold what it promises: five all lie on one side of the median once in 16 times.
+const EnoughRounds = 6
 
 // doubt is how often the true median may lie outside.
 const doubt = 0.05

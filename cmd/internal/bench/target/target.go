@@ -174,7 +174,7 @@ type Options struct {
 	// RulesOnly leaves Docker's proxies away, and the sockets that hold ports: see rivals.UserlandProxy. Nothing answers
 	// by loopback or hairpin then.
 	RulesOnly bool
-	// Cgroup is where each target has its own of.
+	// Cgroup is the one that each target's own is made in.
 	Cgroup *netlab.Cgroup
 
 	// own is the path of the target's.

@@ -40,7 +40,8 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return ctx.Err()
 }
 
-// serve has the process in the cgroup that the order's threads are to be in a part of.
+// serve carries out an order. Threads can join only what is part of the cgroup that their process is in, so that goes there first: once, since it
+// takes a grace period.
 func serve(order Order, cgroup *string) (Reply, error) {
 	if above := filepath.Dir(order.Cgroup); order.Cgroup != "" && above != *cgroup {
 		if err := join(above, "cgroup.procs"); err != nil {
