@@ -89,14 +89,7 @@ func (f family) benchmarks(b *testing.B) []benchmark {
 	f.ring(b, in, delivered, f.inward())
 
 	neighbour := f.from("c1", f.container("c2"), 5000, 80)
-	c1 := f.containers["c1"]
-	check(b, f.Veths.Put(uint32(loopback), bpf.VethwayVethValue{
-		Addr4: toAddr(c1.addr4), Addr6: toAddr(c1.addr6), Slot: c1.slot, Generation: generation,
-		Bridge: c1.network.ifindex, Network: c1.network.id, Mtu: 1500, Mac: c1.mac, Flags: c1.network.flags,
-	}))
-	self := f.endpointShortcut("c1")
-	self.Ifindex = loopback
-	f.shortcut(b, f.container("c1"), self)
+	f.behind(b, "c1", loopback)
 	hosts := in
 	hosts.dst, hosts.dport = f.host(), 50000
 	hostsOwn := hosts.answer()
@@ -107,6 +100,19 @@ func (f family) benchmarks(b *testing.B) []benchmark {
 		{"outside to host", f.FromUplink, hosts, next},
 		{"host to outside", f.ToUplink, hostsOwn, next},
 	}
+}
+
+// behind puts a container behind another interface than its own.
+func (f family) behind(b *testing.B, name string, ifindex uint32) {
+	b.Helper()
+	c := f.containers[name]
+	check(b, f.Veths.Put(ifindex, bpf.VethwayVethValue{
+		Addr4: toAddr(c.addr4), Addr6: toAddr(c.addr6), Slot: c.slot, Generation: generation,
+		Bridge: c.network.ifindex, Network: c.network.id, Mtu: 1500, Mac: c.mac, Flags: c.network.flags,
+	}))
+	self := f.endpointShortcut(name)
+	self.Ifindex = ifindex
+	f.shortcut(b, f.container(name), self)
 }
 
 func (f family) outward(b *testing.B, iif uint32) flowValue {
@@ -143,7 +149,7 @@ func difference(from, to packet) uint16 {
 	return wire(sum(inverted, words(to)))
 }
 
-// BenchmarkSession measures what beginning a session to a published port costs: each packet is the first of one. How much
+// BenchmarkSession measures what beginning a session costs, to a published port and to the outside: each packet is the first of one. How much
 // the memory of its entries costs depends on what else the machine does: the median and the best tenth are reported, and
 // the mean, which has what the kernel does for many of them at a time.
 //
@@ -154,31 +160,49 @@ func BenchmarkSession(b *testing.B) {
 	check(b, err)
 	for _, six := range []bool{false, true} {
 		name := either(six, behaviour.IPv4, behaviour.IPv6)
-		err := l.host.Do(func() error {
-			f := family{world: newWorld(b, l, knobs{}), name: name, six: six}
-			b.Run("published/"+name, func(b *testing.B) { f.begin(b) })
-			return nil
-		})
-		check(b, err)
+		f := family{world: newWorld(b, l, knobs{}), name: name, six: six}
+		begin := func(way string, begin func(*testing.B)) {
+			// In the host's namespace, whose routes are asked: b.Run has a thread of its own.
+			b.Run(way+"/"+name, func(b *testing.B) {
+				check(b, l.host.Do(func() error { begin(b); return nil }))
+			})
+		}
+		begin("published", f.beginInward)
+		begin("masquerade", f.beginOutward)
 	}
 }
 
-// begin sends SYNs of which no two have the same sender.
-func (f family) begin(b *testing.B) {
-	const ports, entries = 31013, 64 << 10
+// beginInward sends SYNs of which no two have the same sender.
+func (f family) beginInward(b *testing.B) {
 	in := f.arriving("eth0", f.from("c1", f.remote(), 8080, 5000).answer())
-	in.dst, in.dstMAC, in.flags = f.host(), mac{}, syn // loopback's
+	in.dst, in.dstMAC = f.host(), mac{} // loopback's
 	remote := f.remote().AsSlice()
+	f.begin(b, f.FromUplink, in, func(p *packet, i int) {
+		remote[len(remote)-1] = byte(100 + i)
+		p.src, _ = netip.AddrFromSlice(remote)
+	})
+}
+
+// beginOutward sends SYNs of which no two have the same sender and receiver.
+func (f family) beginOutward(b *testing.B) {
+	f.behind(b, "c1", loopback)
+	f.begin(b, f.FromContainer, f.from("c1", f.remote(), 5000, 443), func(p *packet, i int) { p.dport = 443 + uint16(i) })
+}
+
+// begin sends SYNs by all ports, and then by all ports of another peer.
+func (f family) begin(b *testing.B, prog *ebpf.Program, p packet, other func(p *packet, i int)) {
+	b.Helper()
+	const ports, entries = 31013, 64 << 10
+	p.flags = syn
 	var spent []time.Duration
 	for b.Loop() {
 		n := len(spent)
 		if n%(entries/2) == 0 {
 			f.Flows.empty(b)
 		}
-		in.sport = 1024 + uint16(n%ports)
-		remote[len(remote)-1] = byte(100 + n/ports)
-		in.src, _ = netip.AddrFromSlice(remote)
-		verdict, took, err := f.FromUplink.Benchmark(in.bytes(), 1, func() {})
+		p.sport = 1024 + uint16(n%ports)
+		other(&p, n/ports)
+		verdict, took, err := prog.Benchmark(p.bytes(), 1, func() {})
 		check(b, err)
 		if verdict != redirect {
 			b.Fatalf("session %d: verdict %s, want %s", n, verdictName(verdict), verdictName(redirect))
