@@ -257,8 +257,10 @@ type VethwayFlowDraft struct {
 		Mtu         uint32
 		NextHop     VethwayAddr
 		Source      VethwayAddr
+		WithSource  uint32
 		SourceKnown uint32
 		Way         uint32
+		_           [4]byte
 	}
 	Error struct {
 		_        structs.HostLayout

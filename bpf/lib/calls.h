@@ -6,7 +6,7 @@
 #include "maps.h"
 
 enum call {
-	CALL_NEW_FLOW,	       /* from vw_slow_container, vw_no_flow */
+	CALL_NEW_FLOW,	       /* from vw_slow_container, vw_no_flow; from the fast path of containers: no flow, to the outside */
 	CALL_NEW_INBOUND,      /* from vw_from_uplink and its tails, vw_from_tun */
 	CALL_NEW_OUTBOUND,     /* from vw_to_uplink, vw_to_tun */
 	CALL_ICMP_ERROR,       /* from all of these */
@@ -63,13 +63,25 @@ struct {
 	},
 };
 
-static __always_inline int tail(struct __sk_buff *ctx, enum call call, enum hook hook, __u32 l3)
+/* What is known already of a packet that may begin a flow. */
+enum known {
+	KNOWN_NOTHING,
+	KNOWN_FIRST, /* a datagram's first fragment, whose ports have been noted: it is sent on like any other packet */
+	KNOWN_FRESH, /* the sender is who it says, there was no entry, and the receiver has no shortcut */
+};
+
+static __always_inline int tail_knowing(struct __sk_buff *ctx, enum call call, enum hook hook, __u32 l3, enum known known)
 {
 	ctx->cb[0] = hook;
 	ctx->cb[1] = l3;
-	ctx->cb[2] = 0;
+	ctx->cb[2] = known;
 	bpf_tail_call(ctx, &calls, call);
 	return -DROP_TAIL_CALL;
+}
+
+static __always_inline int tail(struct __sk_buff *ctx, enum call call, enum hook hook, __u32 l3)
+{
+	return tail_knowing(ctx, call, hook, l3, KNOWN_NOTHING);
 }
 
 /* The sender is told why. mtu: what the packet exceeds, if that is the reason. */

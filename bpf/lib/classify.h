@@ -14,16 +14,9 @@ static __always_inline int tail_again(struct __sk_buff *ctx, enum call call)
 	return -DROP_TAIL_CALL;
 }
 
-/* vw_fragment sends a datagram's first fragment on like any other packet, when it has noted its ports. */
-static __always_inline int tail_first(struct __sk_buff *ctx, enum call call)
-{
-	ctx->cb[2] = 1;
-	return tail_again(ctx, call);
-}
-
 static __always_inline void packet_accept_first(struct __sk_buff *ctx, struct packet *pkt)
 {
-	if (ctx->cb[2])
+	if (ctx->cb[2] == KNOWN_FIRST)
 		pkt->flags &= ~PACKET_FRAGMENT;
 }
 
@@ -154,11 +147,12 @@ static __always_inline int flow_reroute(struct __sk_buff *ctx, const struct pack
 	flow_n_src(flow, pkt->v6, &n_src);
 	flow_n_dst(flow, pkt->v6, &n_dst);
 	route_ask(pkt, flow->flags & FLOW_REPLY ? &n_src : &key->src, &n_dst, bridge, &draft->ask);
+	draft->route.with_source = flow->kind == FLOW_MASQUERADE && !(flow->flags & FLOW_FIXED_SRC);
 	ret = route_find(ctx);
 	if (ret)
 		return ret;
 	/* The masquerade address is not the egress route's any more: the session ends, a new one takes the new address. */
-	if (flow->kind == FLOW_MASQUERADE && !(flow->flags & FLOW_FIXED_SRC) && !addr_equal(&draft->route.source, &n_src)) {
+	if (draft->route.with_source && !addr_equal(&draft->route.source, &n_src)) {
 		flow_end(key, flow, pkt->v6);
 		return -DROP_SOURCE_GONE;
 	}
@@ -175,6 +169,7 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 	bool masquerade = veth->flags & (pkt->v6 ? NETWORK_MASQUERADE6 : NETWORK_MASQUERADE4);
 	__u32 id = veth->network;
 	struct network_value *network;
+	const struct addr *fixed;
 	int ret;
 
 	network = bpf_map_lookup_elem(&networks, &id);
@@ -183,6 +178,8 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 	if (pkt->ttl <= 1 && !pkt->v6)
 		return ROUTE_STACK;
 	route_ask(pkt, &pkt->key.src, &pkt->key.dst, veth->bridge, &draft->ask);
+	fixed = pkt->v6 ? &network->snat6 : &network->snat4;
+	draft->route.with_source = masquerade && addr_is_zero(fixed);
 	ret = route_find(ctx);
 	if (ret)
 		return ret;
@@ -202,10 +199,8 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 	draft->wanted = pkt->key.sport;
 	if (!masquerade)
 		return 0;
-	draft->flow.n_src = pkt->v6 ? network->snat6 : network->snat4;
-	if (addr_is_zero(&draft->flow.n_src))
-		draft->flow.n_src = draft->route.source;
-	else
+	draft->flow.n_src = draft->route.with_source ? draft->route.source : *fixed;
+	if (!draft->route.with_source)
 		draft->flow.flags |= FLOW_FIXED_SRC;
 	if (addr_is_zero(&draft->flow.n_src) || (!pkt->v6 && !addr_words(&draft->flow.n_src)[3]))
 		return -DROP_NO_ADDRESS;
@@ -270,6 +265,9 @@ static __always_inline int new_flow_classify(struct __sk_buff *ctx, struct packe
 	draft->bind_network = veth->network;
 	if (to && to->kind == ADDRESS_LOCAL)
 		return new_local(ctx, pkt, veth, to, draft);
+	/* A container's that has no shortcut: what becomes of that, vw_no_flow says. */
+	if (to && to->kind == ADDRESS_SUBNET && ctx->cb[2] == KNOWN_FRESH)
+		return tail_again(ctx, CALL_NO_FLOW);
 	if (to && to->kind == ADDRESS_SUBNET)
 		return to->network == veth->network ? ROUTE_STACK : -DROP_ISOLATED;
 	/* A unicast frame does not make it anybody else's: the stack knows. */
@@ -305,7 +303,7 @@ static __always_inline int new_flow(struct __sk_buff *ctx)
 	draft = flow_draft_get();
 	if (!veth || !draft)
 		return -DROP_UNKNOWN_ENDPOINT;
-	flow = flow_lookup(&pkt.key, pkt.v6);
+	flow = ctx->cb[2] == KNOWN_FRESH ? NULL : flow_lookup(&pkt.key, pkt.v6);
 	if (flow && !flow_is_live(flow)) {
 		flow_delete_stale(&pkt.key, flow, pkt.v6);
 		flow = NULL;

@@ -147,11 +147,17 @@ static __always_inline life flow_life(const struct flow_value *flow)
 	return *(volatile life *)&flow->slot;
 }
 
+/* Does it let its packets through? */
+static __always_inline bool flow_is_open(const struct flow_value *flow)
+{
+	return flow_is_live(flow) && !(flow->flags & FLOW_RETIRED);
+}
+
 static __always_inline struct flow_value *flow_find(const struct flow_key *key, bool v6)
 {
 	struct flow_value *flow = flow_lookup(key, v6);
 
-	return flow && flow_is_live(flow) && !(flow->flags & FLOW_RETIRED) ? flow : NULL;
+	return flow && flow_is_open(flow) ? flow : NULL;
 }
 
 static __always_inline __u32 port_use_index(__u8 proto, __be16 port)
@@ -166,6 +172,12 @@ static __always_inline __u32 port_use_of(__u8 proto, __be16 port)
 	__u32 index = port_use_index(proto, port), *use = bpf_map_lookup_elem(&port_use, &index);
 
 	return use ? *use : 0;
+}
+
+/* By some address. */
+static __always_inline bool port_is_published(const struct packet *pkt)
+{
+	return port_use_of(pkt->key.proto, pkt->key.dport) & PORT_PUBLISHED;
 }
 
 static __always_inline bool port_in_pool(__be16 port)

@@ -112,11 +112,11 @@ static __always_inline int fragment_from_container(struct __sk_buff *ctx, struct
 		if (ret != FORWARD_REROUTE)
 			return ret;
 		if (!pkt->later)
-			return tail_first(ctx, CALL_REROUTE);
+			return tail_knowing(ctx, CALL_REROUTE, HOOK_FROM_CONTAINER, pkt->l3, KNOWN_FIRST);
 	}
 	if (pkt->later || bpf_map_lookup_elem(&endpoints, &pkt->key.dst))
 		return fragment_from_container_direct(ctx, pkt);
-	return tail_first(ctx, CALL_NEW_FLOW);
+	return tail_knowing(ctx, CALL_NEW_FLOW, HOOK_FROM_CONTAINER, pkt->l3, KNOWN_FIRST);
 }
 
 static __always_inline int fragment_from_uplink(struct __sk_buff *ctx, struct packet *pkt)
@@ -125,8 +125,8 @@ static __always_inline int fragment_from_uplink(struct __sk_buff *ctx, struct pa
 
 	if (flow && !flow->iif)
 		return flow_forward(ctx, pkt, flow, false);
-	if (!pkt->later && (port_use_of(pkt->key.proto, pkt->key.dport) & PORT_PUBLISHED || any_remote(pkt)))
-		return tail_first(ctx, CALL_NEW_INBOUND);
+	if (!pkt->later && (port_is_published(pkt) || any_remote(pkt)))
+		return tail_knowing(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, pkt->l3, KNOWN_FIRST);
 	return from_uplink_direct(ctx, pkt);
 }
 

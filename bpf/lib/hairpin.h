@@ -10,7 +10,7 @@ static __always_inline struct published_value *published_find(const struct packe
 	struct published_key key = { .addr = pkt->key.dst, .port = pkt->key.dport, .proto = pkt->key.proto };
 	struct published_value *found;
 
-	if (!(port_use_of(pkt->key.proto, pkt->key.dport) & PORT_PUBLISHED))
+	if (!port_is_published(pkt))
 		return NULL;
 	found = bpf_map_lookup_elem(&published, &key);
 	if (found)

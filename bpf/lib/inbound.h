@@ -63,7 +63,7 @@ static __always_inline int from_uplink(struct __sk_buff *ctx, __u32 l3)
 		return tail(ctx, CALL_ICMP_ERROR, HOOK_FROM_UPLINK, l3);
 	if (pkt.flags & PACKET_FRAGMENT)
 		return tail(ctx, CALL_FRAGMENT, HOOK_FROM_UPLINK, l3);
-	is_published = port_use_of(pkt.key.proto, pkt.key.dport) & PORT_PUBLISHED;
+	is_published = port_is_published(&pkt);
 	is_mapped = port_in_pool(pkt.key.dport);
 	if (is_published || is_mapped || packet_keeps_ports(&pkt)) {
 		/* Flows first: a container's or the host's own connection may use a published port's number on its side. */

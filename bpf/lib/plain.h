@@ -190,6 +190,16 @@ static __always_inline int plain_forward(struct __sk_buff *ctx, const struct pac
 	return bpf_redirect(hop.oif, 0);
 }
 
+/* Does it leave the network, from a container that is who it says? Then vw_no_flow has nothing to add. */
+static __always_inline bool plain_goes_out(struct __sk_buff *ctx, const struct packet *pkt, bool v6)
+{
+	const struct ethhdr *eth = plain_at(ctx, 0, sizeof(*eth));
+
+	if (!eth || eth->h_dest[0] & 1 || (v6 && addr_is_link_local6(&pkt->key.dst)))
+		return false;
+	return shortcut_is_sender(ctx, shortcut_find(&pkt->key.src));
+}
+
 /* As from_container(). */
 static __always_inline int plain_from_container(struct __sk_buff *ctx, bool v6)
 {
@@ -205,9 +215,11 @@ static __always_inline int plain_from_container(struct __sk_buff *ctx, bool v6)
 	if (to)
 		goto near;
 far:
-	flow = flow_find(&pkt.key, v6);
-	if (flow && flow->iif == ctx->ifindex)
+	flow = flow_lookup(&pkt.key, v6);
+	if (flow && flow_is_open(flow) && flow->iif == ctx->ifindex)
 		return plain_forward(ctx, &pkt, flow, v6, true);
+	if (!flow && !to && plain_goes_out(ctx, &pkt, v6))
+		return tail_knowing(ctx, CALL_NEW_FLOW, HOOK_FROM_CONTAINER, ETH_HLEN, KNOWN_FRESH);
 	ret = to ? shortcut_to_neighbour(ctx, &pkt, to, true) : 0;
 	return ret ? ret : tail_again(ctx, CALL_NO_FLOW);
 near:
@@ -224,16 +236,15 @@ static __always_inline int plain_from_uplink(struct __sk_buff *ctx, bool v6)
 {
 	struct flow_value *flow;
 	struct packet pkt;
-	bool is_published;
 
 	if (!plain_parse(ctx, &pkt, v6) || ctx->pkt_type != PACKET_HOST)
 		return SLOW;
-	is_published = port_use_of(pkt.key.proto, pkt.key.dport) & PORT_PUBLISHED;
-	if (!is_published && !port_in_pool(pkt.key.dport))
+	/* Of the ports of the pool, each connection has another one: what is known of it is in no cache, and not needed where there is a flow. */
+	if (!port_in_pool(pkt.key.dport) && !port_is_published(&pkt))
 		goto direct;
 	flow = flow_find(&pkt.key, v6);
 	if (!flow || flow->iif)
-		return is_published ? tail(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, ETH_HLEN) : SLOW;
+		return port_is_published(&pkt) ? tail(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, ETH_HLEN) : SLOW;
 forward:
 	return plain_forward(ctx, &pkt, flow, v6, false);
 direct:

@@ -32,11 +32,14 @@ static __always_inline void route_ask(const struct packet *pkt, const struct add
 /* Kernels before 6.7 answer the flags they do not know with EINVAL. */
 static __always_inline long route_query(struct __sk_buff *ctx, struct flow_draft *draft)
 {
+	__u32 flags = BPF_FIB_LOOKUP_SKIP_NEIGH;
 	long ret;
 
+	if (draft->route.with_source)
+		flags |= BPF_FIB_LOOKUP_SRC;
 	draft->fib = draft->ask;
 	draft->route.source_known = true;
-	ret = bpf_fib_lookup(ctx, &draft->fib, sizeof(draft->fib), BPF_FIB_LOOKUP_SKIP_NEIGH | BPF_FIB_LOOKUP_SRC);
+	ret = bpf_fib_lookup(ctx, &draft->fib, sizeof(draft->fib), flags);
 	if (ret != -EINVAL)
 		return ret;
 	draft->fib = draft->ask;

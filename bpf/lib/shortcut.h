@@ -61,7 +61,7 @@ static __always_inline bool shortcut_is_for_host(struct __sk_buff *ctx, const st
 	const struct shortcut_value *from;
 
 	if (to->kind == SHORTCUT_ENDPOINT || pkt->flags || (pkt->key.proto != IPPROTO_TCP && pkt->key.proto != IPPROTO_UDP) ||
-	    port_in_pool(pkt->key.dport) || port_use_of(pkt->key.proto, pkt->key.dport) & PORT_PUBLISHED)
+	    port_in_pool(pkt->key.dport) || port_is_published(pkt))
 		return false;
 	from = shortcut_find(&pkt->key.src);
 	if (!shortcut_is_sender(ctx, from))

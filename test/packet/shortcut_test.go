@@ -3,6 +3,7 @@
 package packet
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -117,6 +118,58 @@ func TestShortcutsToTheHost(t *testing.T) {
 		long(t, "the sender has none", "c1", gateway)
 		f.shortcut(t, f.container("c1"), f.endpointShortcut("c1"))
 		short(t, "and again", "c1", gateway)
+	})
+}
+
+// A receiver that has no shortcut, since another address has its place, is still no stranger.
+func TestReceiverWithoutShortcut(t *testing.T) {
+	eachFamily(t, knobs{}, func(t *testing.T, f family) {
+		f.covers(t, "D08", "D09")
+		for _, name := range []string{"c2", "d1", "q2"} {
+			f.shortcut(t, f.container(name), bpf.VethwayShortcutValue{})
+		}
+		for _, proto := range []byte{tcp, udp} {
+			send := func(name, from string, to netip.Addr, want step) {
+				t.Helper()
+				in := f.from(from, to, 5000, 80)
+				in.proto = proto
+				want.prog, want.in, want.ctx = f.FromContainer, in, f.at(from)
+				if want.verdict == redirect {
+					in.dstMAC = f.containers["c2"].mac
+					want.out = &in
+				}
+				f.run(t, fmt.Sprintf("%s, protocol %d", name, proto), want)
+			}
+			send("neighbour", "c1", f.container("c2"), step{verdict: redirect})
+			send("nobody", "c1", f.parse("172.30.1.99", "fd30:1::99"), step{verdict: next})
+			send("another network", "c1", f.container("d1"),
+				step{verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_ISOLATED})
+			send("neighbour, without ICC", "q1", f.container("q2"),
+				step{verdict: drop, hook: atContainer, reason: bpf.VethwayDropReasonDROP_NO_ICC})
+		}
+	})
+}
+
+// Who leaves the network is who it says, shortcut or not, and leaves by the gateway.
+func TestBeginsToTheOutside(t *testing.T) {
+	bothWays(t, func(t *testing.T, f family) {
+		begin := f.from("c1", f.remote(), 5000, 80)
+		with := begin.with
+		refused := func(name string, in packet, why reason) {
+			t.Helper()
+			f.run(t, name, step{prog: f.FromContainer, in: in, ctx: f.at("c1"), verdict: drop, hook: atContainer, reason: why})
+		}
+		refused("a neighbour's address", with(func(p *packet) { p.src = f.container("c2") }), bpf.VethwayDropReasonDROP_SPOOFED_IP)
+		refused("nobody's address", with(func(p *packet) { p.src = f.remote() }), bpf.VethwayDropReasonDROP_SPOOFED_IP)
+		refused("a neighbour's MAC address", with(func(p *packet) { p.srcMAC = f.containers["c2"].mac }), bpf.VethwayDropReasonDROP_SPOOFED_MAC)
+		f.run(t, "for all on the link", step{prog: f.FromContainer, in: with(func(p *packet) { p.dstMAC = broadcast }), ctx: f.at("c1"), verdict: next})
+		if f.six {
+			local := with(func(p *packet) { p.dst = netip.MustParseAddr("fe80::9") })
+			f.run(t, "to a link-local address", step{prog: f.FromContainer, in: local, ctx: f.at("c1"), verdict: next})
+		}
+		internal := step{prog: f.FromContainer, in: f.from("i1", f.remote(), 5000, 80), ctx: f.at("i1"), verdict: drop, hook: atContainer,
+			reason: bpf.VethwayDropReasonDROP_INTERNAL}
+		f.run(t, "out of an internal network", internal)
 	})
 }
 
