@@ -328,12 +328,23 @@ static __always_inline int new_flow(struct __sk_buff *ctx)
 	return ret == FORWARD_REROUTE ? tail_again(ctx, CALL_REROUTE) : ret;
 }
 
+/* The ifindex of the bridge that a container's packets count as arriving on when they are routed. 0: this is no container's veth. */
+static __always_inline __u32 bridge_of_sender(__u32 ifindex, const struct addr *src)
+{
+	const struct shortcut_value *from = shortcut_find(src);
+	const struct veth_value *veth;
+
+	if (from && from->kind == SHORTCUT_ENDPOINT && from->ifindex == ifindex)
+		return from->bridge;
+	veth = bpf_map_lookup_elem(&veths, &ifindex);
+	return veth ? veth->bridge : 0;
+}
+
 /* A packet of a flow whose next hop has to be looked up. Who is called again and again, while the routes change, is dropped in the end. */
 static __always_inline int reroute(struct __sk_buff *ctx)
 {
 	struct flow_draft *draft = flow_draft_get();
-	__u32 ifindex = ctx->ifindex;
-	struct veth_value *veth;
+	__u32 bridge, ifindex = ctx->ifindex;
 	struct flow_value *flow;
 	struct packet pkt;
 	int ret;
@@ -342,13 +353,13 @@ static __always_inline int reroute(struct __sk_buff *ctx)
 	if (ret)
 		return ret < 0 ? ret : PASS;
 	packet_accept_first(ctx, &pkt);
-	veth = bpf_map_lookup_elem(&veths, &ifindex);
-	if (!veth || !draft)
+	bridge = bridge_of_sender(ifindex, &pkt.key.src);
+	if (!bridge || !draft)
 		return -DROP_UNKNOWN_ENDPOINT;
 	flow = flow_find(&pkt.key, pkt.v6);
 	if (!flow || flow->iif != ifindex || flow->action != FLOW_TO_UPLINK)
 		return -DROP_NO_FLOW;
-	ret = flow_reroute(ctx, &pkt, &pkt.key, flow, veth->bridge, draft);
+	ret = flow_reroute(ctx, &pkt, &pkt.key, flow, bridge, draft);
 	if (ret == ROUTE_BUSY)
 		return tail_again(ctx, CALL_REROUTE);
 	if (ret)

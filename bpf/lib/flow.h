@@ -76,10 +76,15 @@ static __always_inline void flow4_key_of(struct flow4_key *to, const struct flow
 
 static __always_inline struct flow_value *flow_lookup(const struct flow_key *key, bool v6)
 {
+	struct flow_value *found;
 	struct flow4_key key4;
 
-	if (v6)
-		return bpf_map_lookup_elem(&flows6, key);
+	if (v6) {
+		found = bpf_map_lookup_elem(&flows6, key);
+		/* Of two calls compilers like to make one, with a map that the verifier does not know then: it is not inlined. */
+		barrier_var(found);
+		return found;
+	}
 	flow4_key_of(&key4, key);
 	return bpf_map_lookup_elem(&flows4, &key4);
 }

@@ -7,18 +7,9 @@
 
 static __always_inline struct published_value *published_find(const struct packet *pkt)
 {
-	struct published_key key = { .addr = pkt->key.dst, .port = pkt->key.dport, .proto = pkt->key.proto };
-	struct published_value *found;
-
 	if (!port_is_published(pkt))
 		return NULL;
-	found = bpf_map_lookup_elem(&published, &key);
-	if (found)
-		return found;
-	__builtin_memset(&key.addr, 0, sizeof(key.addr));
-	if (!pkt->v6)
-		addr_set4(&key.addr, 0);
-	return bpf_map_lookup_elem(&published, &key);
+	return published_at(&pkt->key.dst, pkt->key.dport, pkt->key.proto);
 }
 
 /* Can a packet be translated to where the port leads? The checksum of SCTP would have to be made anew for another port. */

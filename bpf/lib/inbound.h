@@ -108,13 +108,12 @@ static __always_inline bool host_owns_udp(struct __sk_buff *ctx, const struct pa
 }
 
 /* What all that comes in has in common. */
-static __always_inline void new_inbound_draft(const struct packet *pkt, const struct endpoint_value *target,
-					      struct flow_draft *draft)
+static __always_inline void new_inbound_draft(const struct packet *pkt, __u32 target, struct flow_draft *draft)
 {
 	draft->flow.n_src = pkt->key.src;
 	draft->flow.action = FLOW_TO_PEER;
-	draft->flow.way = target->ifindex;
-	draft->reply.iif = target->ifindex;
+	draft->flow.way = target;
+	draft->reply.iif = target;
 	/* Its way is looked up when the container answers: many never do. */
 	draft->reply.action = FLOW_TO_UPLINK;
 	/* Two clients' ports may meet at one container port that is published twice: then the second one gets another. */
@@ -127,16 +126,15 @@ static __always_inline void new_inbound_draft(const struct packet *pkt, const st
 static __always_inline int new_inbound_mapped(const struct packet *pkt, struct flow_draft *draft)
 {
 	struct binding_value *binding = binding_find(pkt);
-	struct endpoint_value *target;
 	struct network_value *network;
-	__u32 id;
+	__u32 id, target;
 
 	/* A port that rests is bound, but lets nobody in. */
 	if (!binding || binding->rests || port_use_of(pkt->key.proto, pkt->key.dport) & PORT_HOST)
 		return ROUTE_STACK;
 	id = binding->network;
 	network = bpf_map_lookup_elem(&networks, &id);
-	target = bpf_map_lookup_elem(&endpoints, &binding->addr);
+	target = endpoint_ifindex(&binding->addr);
 	if (!network || !target || !(network->flags & NETWORK_ANY_REMOTE))
 		return ROUTE_STACK;
 	draft->flow.kind = draft->reply.kind = FLOW_MASQUERADE;
@@ -151,7 +149,7 @@ static __always_inline int new_inbound_mapped(const struct packet *pkt, struct f
 static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const struct packet *pkt, struct flow_draft *draft)
 {
 	struct published_value *port;
-	struct endpoint_value *target;
+	__u32 target;
 
 	/* Only what is addressed to this host: a packet that is merely passing through is not ours. */
 	if (!address_is_hosts(&pkt->key.dst)) {
@@ -183,7 +181,7 @@ static __always_inline int new_inbound_classify(struct __sk_buff *ctx, const str
 	} else if (host_owns_udp(ctx, pkt)) {
 		return ROUTE_STACK;
 	}
-	target = bpf_map_lookup_elem(&endpoints, &port->target);
+	target = endpoint_ifindex(&port->target);
 	if (!target)
 		return -DROP_UNKNOWN_ENDPOINT;
 	draft->flow.kind = draft->reply.kind = FLOW_PUBLISHED;
@@ -206,7 +204,7 @@ static __always_inline int new_inbound(struct __sk_buff *ctx)
 	if (packet_parse(ctx, &pkt, ctx->cb[1] ? ETH_HLEN : 0) || !draft)
 		return PASS;
 	packet_accept_first(ctx, &pkt);
-	flow = flow_lookup(&pkt.key, pkt.v6);
+	flow = ctx->cb[2] == KNOWN_FRESH ? NULL : flow_lookup(&pkt.key, pkt.v6);
 	if (flow && !flow_is_live(flow) && !flow_rests(&pkt.key, flow))
 		flow_delete_stale(&pkt.key, flow, pkt.v6);
 	flow_draft_begin(draft, &pkt.key);

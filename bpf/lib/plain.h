@@ -242,9 +242,11 @@ static __always_inline int plain_from_uplink(struct __sk_buff *ctx, bool v6)
 	/* Of the ports of the pool, each connection has another one: what is known of it is in no cache, and not needed where there is a flow. */
 	if (!port_in_pool(pkt.key.dport) && !port_is_published(&pkt))
 		goto direct;
-	flow = flow_find(&pkt.key, v6);
-	if (!flow || flow->iif)
-		return port_is_published(&pkt) ? tail(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, ETH_HLEN) : SLOW;
+	flow = flow_lookup(&pkt.key, v6);
+	if (!flow || !flow_is_open(flow) || flow->iif)
+		return port_is_published(&pkt) ? tail_knowing(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, ETH_HLEN,
+							      flow ? KNOWN_NOTHING : KNOWN_FRESH)
+					       : SLOW;
 forward:
 	return plain_forward(ctx, &pkt, flow, v6, false);
 direct:

@@ -40,30 +40,22 @@ static __always_inline void socket_addr_write(struct bpf_sock_addr *ctx, const s
 /* The published port that a socket means by addr:port, if it is one. */
 static __always_inline struct published_value *socket_find_published(const struct addr *asked, __be16 port, __u8 proto)
 {
-	struct published_key key = { .addr = *asked, .port = port, .proto = proto };
-	struct published_value *found;
+	struct addr host = *asked;
 
 	if (!(port_use_of(proto, port) & PORT_PUBLISHED))
 		return NULL;
 	/* Connecting to the unspecified address is connecting to this host. */
-	if (addr_is4(&key.addr) ? !addr_words(&key.addr)[3] : addr_is_zero(&key.addr)) {
-		if (addr_is4(&key.addr)) {
-			addr_set4(&key.addr, bpf_htonl(0x7f000001));
+	if (addr_is4(&host) ? !addr_words(&host)[3] : addr_is_zero(&host)) {
+		if (addr_is4(&host)) {
+			addr_set4(&host, bpf_htonl(0x7f000001));
 		} else {
-			__builtin_memset(&key.addr, 0, sizeof(key.addr));
-			addr_words(&key.addr)[3] = bpf_htonl(1);
+			__builtin_memset(&host, 0, sizeof(host));
+			addr_words(&host)[3] = bpf_htonl(1);
 		}
 	} else if (!address_is_local(asked)) {
 		return NULL;
 	}
-	found = bpf_map_lookup_elem(&published, &key);
-	if (found)
-		return found;
-	if (addr_is4(asked))
-		addr_set4(&key.addr, 0);
-	else
-		__builtin_memset(&key.addr, 0, sizeof(key.addr));
-	return bpf_map_lookup_elem(&published, &key);
+	return published_at(&host, port, proto);
 }
 
 static __always_inline bool peer_matches(const struct peer *peer, const struct addr *target, __be16 port)
