@@ -67,7 +67,7 @@ struct {
 enum known {
 	KNOWN_NOTHING,
 	KNOWN_FIRST, /* a datagram's first fragment, whose ports have been noted: it is sent on like any other packet */
-	KNOWN_FRESH, /* the sender is who it says, there was no entry, and the receiver has no shortcut */
+	KNOWN_FRESH, /* there was no entry. From a container: and the sender is who it says, and the receiver has no shortcut */
 };
 
 static __always_inline int tail_knowing(struct __sk_buff *ctx, enum call call, enum hook hook, __u32 l3, enum known known)
