@@ -66,22 +66,6 @@ type VethwayBindingValue struct {
 	Pad        uint32
 }
 
-type VethwayChoice struct {
-	_       structs.HostLayout
-	Src     VethwayAddr
-	Dst     VethwayAddr
-	Iif     uint32
-	Dport   uint16
-	Proto   uint8
-	Pad     uint8
-	Oif     uint32
-	Routes  uint32
-	NextHop VethwayAddr
-	Source  VethwayAddr
-	Seen    uint32
-	Unused  uint32
-}
-
 type VethwayCounterKey struct {
 	_      structs.HostLayout
 	Hook   VethwayHook
@@ -562,7 +546,6 @@ const (
 	VethwayMapAnswers            = "answers"
 	VethwayMapBindings           = "bindings"
 	VethwayMapCalls              = "calls"
-	VethwayMapChoices            = "choices"
 	VethwayMapCounters           = "counters"
 	VethwayMapDenied             = "denied"
 	VethwayMapDrafts             = "drafts"
@@ -741,7 +724,6 @@ type VethwayMapSpecs struct {
 	Answers       *ebpf.MapSpec `ebpf:"answers"`
 	Bindings      *ebpf.MapSpec `ebpf:"bindings"`
 	Calls         *ebpf.MapSpec `ebpf:"calls"`
-	Choices       *ebpf.MapSpec `ebpf:"choices"`
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
 	Denied        *ebpf.MapSpec `ebpf:"denied"`
 	Drafts        *ebpf.MapSpec `ebpf:"drafts"`
@@ -812,7 +794,6 @@ type VethwayMaps struct {
 	Answers       *ebpf.Map `ebpf:"answers"`
 	Bindings      *ebpf.Map `ebpf:"bindings"`
 	Calls         *ebpf.Map `ebpf:"calls"`
-	Choices       *ebpf.Map `ebpf:"choices"`
 	Counters      *ebpf.Map `ebpf:"counters"`
 	Denied        *ebpf.Map `ebpf:"denied"`
 	Drafts        *ebpf.Map `ebpf:"drafts"`
@@ -851,7 +832,6 @@ func (m *VethwayMaps) Close() error {
 		m.Answers,
 		m.Bindings,
 		m.Calls,
-		m.Choices,
 		m.Counters,
 		m.Denied,
 		m.Drafts,

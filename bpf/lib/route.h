@@ -3,7 +3,6 @@
 #pragma once
 
 #include "allocate.h"
-#include "choice.h"
 #include "way.h"
 
 #define ROUTE_STACK 1 /* no route: the stack tells the sender */
@@ -30,40 +29,22 @@ static __always_inline void route_ask(const struct packet *pkt, const struct add
 	}
 }
 
-static __always_inline long route_query_with(struct __sk_buff *ctx, struct flow_draft *draft, __u32 flags)
-{
-	draft->fib = draft->ask;
-	return bpf_fib_lookup(ctx, &draft->fib, sizeof(draft->fib), flags);
-}
-
-static __always_inline long route_query_source(struct __sk_buff *ctx, struct flow_draft *draft, __u32 routes)
-{
-	struct choice *choice = draft->ask.family == AF_INET6 ? choice_place(&draft->ask) : NULL;
-	long ret;
-
-	if (choice && choice_is_for(choice, &draft->ask, routes)) {
-		ret = route_query_with(ctx, draft, BPF_FIB_LOOKUP_SKIP_NEIGH);
-		if (ret != BPF_FIB_LKUP_RET_SUCCESS || choice_apply(choice, &draft->fib))
-			return ret;
-	}
-	ret = route_query_with(ctx, draft, BPF_FIB_LOOKUP_SKIP_NEIGH | BPF_FIB_LOOKUP_SRC);
-	if (choice && ret == BPF_FIB_LKUP_RET_SUCCESS)
-		choice_keep(choice, &draft->ask, &draft->fib, routes);
-	return ret;
-}
-
 /* Kernels before 6.7 answer the flags they do not know with EINVAL. */
-static __always_inline long route_query(struct __sk_buff *ctx, struct flow_draft *draft, __u32 routes)
+static __always_inline long route_query(struct __sk_buff *ctx, struct flow_draft *draft)
 {
+	__u32 flags = BPF_FIB_LOOKUP_SKIP_NEIGH;
 	long ret;
 
+	if (draft->route.with_source)
+		flags |= BPF_FIB_LOOKUP_SRC;
+	draft->fib = draft->ask;
 	draft->route.source_known = true;
-	ret = draft->route.with_source ? route_query_source(ctx, draft, routes)
-				       : route_query_with(ctx, draft, BPF_FIB_LOOKUP_SKIP_NEIGH);
+	ret = bpf_fib_lookup(ctx, &draft->fib, sizeof(draft->fib), flags);
 	if (ret != -EINVAL)
 		return ret;
+	draft->fib = draft->ask;
 	draft->route.source_known = false;
-	return route_query_with(ctx, draft, 0);
+	return bpf_fib_lookup(ctx, &draft->fib, sizeof(draft->fib), 0);
 }
 
 /*
@@ -86,7 +67,7 @@ __noinline int route_find(struct __sk_buff *ctx)
 	route = &draft->route;
 	v6 = draft->ask.family == AF_INET6;
 	routes = generation_of(SLOT_ROUTES);
-	ret = route_query(ctx, draft, routes);
+	ret = route_query(ctx, draft);
 	if (ret == BPF_FIB_LKUP_RET_FWD_DISABLED)
 		return -DROP_FORWARDING_OFF;
 	if (ret == BPF_FIB_LKUP_RET_NO_SRC_ADDR)

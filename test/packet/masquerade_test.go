@@ -3,12 +3,8 @@
 package packet
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/vethway/vethway/bpf"
 )
@@ -179,75 +175,6 @@ func TestMasqueradeFollowsRoutes(t *testing.T) {
 			f.run(t, "the route's preferred source, answer", step{prog: f.FromUplink, in: answer, ctx: f.atUplink("eth0"), verdict: redirect, out: f.into("c1", back)})
 		})
 	})
-}
-
-// What the kernel chose as the source holds for the rest of the second: for the
-// same sender, receiver and port, until routes are known to have changed.
-func TestSourceHoldsForTheSecond(t *testing.T) {
-	inLab(t, "ipv6", func(t *testing.T, l *lab) {
-		f := family{world: newWorld(t, l, knobs{}), six: true}
-		defer stayOnCPU(t)()
-		dst, via := f.parse("203.0.113.9", "2001:db8:9::9"), f.parse("192.0.2.200", "2001:db8:2::200")
-		sport := uint16(5000)
-		source := func(with func(p *packet)) netip.Addr {
-			t.Helper()
-			sport++
-			p := f.from("c1", dst, sport, 80)
-			with(&p)
-			_, err := run(f.FromContainer, p.bytes(), f.at("c1"))
-			check(t, err)
-			return fromAddr(f.flow(t, p).N_src)
-		}
-		same := func(*packet) {}
-		again := func() { f.clear(t); f.setGeneration(t, slotRoutes, 1) }
-		err := f.withinSecond(t, func() (err error) {
-			again()
-			want := func(what string, got, want netip.Addr) {
-				if err == nil && got != want {
-					err = fmt.Errorf("%s: source %s, want %s", what, got, want)
-				}
-			}
-			f.routed(t, dst, "eth0", via, netip.Addr{}, func() { want("first", source(same), f.host()) })
-			f.routed(t, dst, "eth0", via, preferred6, func() {
-				want("again", source(same), f.host())
-				want("to another port", source(func(p *packet) { p.dport = 81 }), preferred6)
-				want("by another protocol", source(func(p *packet) { p.proto = udp }), preferred6)
-			})
-			f.routed(t, dst, "eth0", via.Next(), preferred6, func() { want("by another next hop", source(same), preferred6) })
-			f.routed(t, dst, "eth0", via.Next(), netip.Addr{}, func() {
-				want("that was kept instead", source(same), preferred6)
-				f.setGeneration(t, slotRoutes, 2)
-				want("after routes have changed", source(same), f.host())
-			})
-			return err
-		})
-		if err != nil {
-			t.Error(err)
-		}
-		f.routed(t, dst, "eth0", via.Next(), preferred6, func() {
-			for before := f.second(t); f.second(t) == before; {
-				time.Sleep(10 * time.Millisecond)
-			}
-			if got := source(same); got != preferred6 {
-				t.Errorf("in the next second: source %s, want %s", got, preferred6)
-			}
-		})
-	})
-}
-
-// stayOnCPU keeps a test, which is on a thread of its own, on one CPU: what
-// programs keep for each CPU it finds again. What it returns lets it move again.
-func stayOnCPU(t *testing.T) func() {
-	t.Helper()
-	var before, one unix.CPUSet
-	check(t, unix.SchedGetaffinity(0, &before))
-	for cpu := 0; one.Count() == 0; cpu++ {
-		if before.IsSet(cpu) {
-			one.Set(cpu)
-		}
-	}
-	check(t, unix.SchedSetaffinity(0, &one))
-	return func() { check(t, unix.SchedSetaffinity(0, &before)) }
 }
 
 // An address that is used again inherits nothing from who had it before.
