@@ -251,16 +251,16 @@ type VethwayFlowDraft struct {
 		Smac        [6]uint8
 		Dmac        [6]uint8
 	}
-	Route struct {
+	AskSource uint32
+	_         [4]byte
+	Route     struct {
 		_           structs.HostLayout
 		Oif         uint32
 		Mtu         uint32
 		NextHop     VethwayAddr
 		Source      VethwayAddr
-		WithSource  uint32
 		SourceKnown uint32
 		Way         uint32
-		_           [4]byte
 	}
 	Error struct {
 		_        structs.HostLayout

@@ -147,12 +147,12 @@ static __always_inline int flow_reroute(struct __sk_buff *ctx, const struct pack
 	flow_n_src(flow, pkt->v6, &n_src);
 	flow_n_dst(flow, pkt->v6, &n_dst);
 	route_ask(pkt, flow->flags & FLOW_REPLY ? &n_src : &key->src, &n_dst, bridge, &draft->ask);
-	draft->route.with_source = flow->kind == FLOW_MASQUERADE && !(flow->flags & FLOW_FIXED_SRC);
+	draft->ask_source = flow->kind == FLOW_MASQUERADE && !(flow->flags & FLOW_FIXED_SRC);
 	ret = route_find(ctx);
 	if (ret)
 		return ret;
 	/* The masquerade address is not the egress route's any more: the session ends, a new one takes the new address. */
-	if (draft->route.with_source && !addr_equal(&draft->route.source, &n_src)) {
+	if (draft->ask_source && !addr_equal(&draft->route.source, &n_src)) {
 		flow_end(key, flow, pkt->v6);
 		return -DROP_SOURCE_GONE;
 	}
@@ -179,7 +179,7 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 		return ROUTE_STACK;
 	route_ask(pkt, &pkt->key.src, &pkt->key.dst, veth->bridge, &draft->ask);
 	fixed = pkt->v6 ? &network->snat6 : &network->snat4;
-	draft->route.with_source = masquerade && addr_is_zero(fixed);
+	draft->ask_source = masquerade && addr_is_zero(fixed);
 	ret = route_find(ctx);
 	if (ret)
 		return ret;
@@ -199,8 +199,8 @@ static __always_inline int new_external(struct __sk_buff *ctx, struct packet *pk
 	draft->wanted = pkt->key.sport;
 	if (!masquerade)
 		return 0;
-	draft->flow.n_src = draft->route.with_source ? draft->route.source : *fixed;
-	if (!draft->route.with_source)
+	draft->flow.n_src = draft->ask_source ? draft->route.source : *fixed;
+	if (!draft->ask_source)
 		draft->flow.flags |= FLOW_FIXED_SRC;
 	if (addr_is_zero(&draft->flow.n_src) || (!pkt->v6 && !addr_words(&draft->flow.n_src)[3]))
 		return -DROP_NO_ADDRESS;
@@ -265,11 +265,12 @@ static __always_inline int new_flow_classify(struct __sk_buff *ctx, struct packe
 	draft->bind_network = veth->network;
 	if (to && to->kind == ADDRESS_LOCAL)
 		return new_local(ctx, pkt, veth, to, draft);
-	/* A container's that has no shortcut: what becomes of that, vw_no_flow says. */
-	if (to && to->kind == ADDRESS_SUBNET && ctx->cb[2] == KNOWN_FRESH)
-		return tail_again(ctx, CALL_NO_FLOW);
-	if (to && to->kind == ADDRESS_SUBNET)
+	if (to && to->kind == ADDRESS_SUBNET) {
+		/* Perhaps a container's that has no shortcut: what becomes of that, vw_no_flow says. */
+		if (ctx->cb[2] == KNOWN_FRESH)
+			return tail_again(ctx, CALL_NO_FLOW);
 		return to->network == veth->network ? ROUTE_STACK : -DROP_ISOLATED;
+	}
 	/* A unicast frame does not make it anybody else's: the stack knows. */
 	if (addr_is_for_all(&pkt->key.dst))
 		return ROUTE_STACK;

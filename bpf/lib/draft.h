@@ -24,6 +24,7 @@ struct flow_draft {
 	struct binding_key inside, outside; /* of its binding */
 	struct binding_value binding;
 	struct bpf_fib_lookup ask, fib;
+	__u32 ask_source; /* which source the host takes, too: for IPv6 the kernel goes through all of its addresses */
 	struct route route;
 	struct rewrite error; /* what becomes of an ICMP error */
 };

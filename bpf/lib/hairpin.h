@@ -2,21 +2,9 @@
 /* From one container to another by an address of the host: by a published port, or by the other's mapping. */
 #pragma once
 
+#include "published.h"
 #include "route.h"
 #include "shortcut.h"
-
-static __always_inline struct published_value *published_find(const struct packet *pkt)
-{
-	if (!port_is_published(pkt))
-		return NULL;
-	return published_at(&pkt->key.dst, pkt->key.dport, pkt->key.proto);
-}
-
-/* Can a packet be translated to where the port leads? The checksum of SCTP would have to be made anew for another port. */
-static __always_inline bool published_fits(const struct packet *pkt, const struct published_value *port)
-{
-	return pkt->key.proto != IPPROTO_SCTP || port->port == pkt->key.dport;
-}
 
 /* Has the endpoint's container another interface on this network? Perhaps: numbers share bits. */
 static __always_inline bool is_also_on(const struct endpoint_value *endpoint, __u32 network)

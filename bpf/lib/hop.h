@@ -9,7 +9,6 @@ struct route {
 	__u32 oif;
 	__u32 mtu;
 	struct addr next_hop, source;
-	__u32 with_source; /* the source is asked for, too: in IPv6 that goes through all addresses of the host */
 	__u32 source_known;
 	__u32 way; /* 0: another CPU is writing it */
 };

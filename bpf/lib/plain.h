@@ -244,9 +244,7 @@ static __always_inline int plain_from_uplink(struct __sk_buff *ctx, bool v6)
 		goto direct;
 	flow = flow_lookup(&pkt.key, v6);
 	if (!flow || !flow_is_open(flow) || flow->iif)
-		return port_is_published(&pkt) ? tail_knowing(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, ETH_HLEN,
-							      flow ? KNOWN_NOTHING : KNOWN_FRESH)
-					       : SLOW;
+		goto begin;
 forward:
 	return plain_forward(ctx, &pkt, flow, v6, false);
 direct:
@@ -256,6 +254,10 @@ direct:
 	if (flow && !flow->iif && flow->kind == FLOW_ROUTED)
 		goto forward;
 	return SLOW;
+begin:
+	if (!port_is_published(&pkt))
+		return SLOW;
+	return tail_knowing(ctx, CALL_NEW_INBOUND, HOOK_FROM_UPLINK, ETH_HLEN, flow ? KNOWN_NOTHING : KNOWN_FRESH);
 }
 
 /*

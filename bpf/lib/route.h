@@ -35,7 +35,7 @@ static __always_inline long route_query(struct __sk_buff *ctx, struct flow_draft
 	__u32 flags = BPF_FIB_LOOKUP_SKIP_NEIGH;
 	long ret;
 
-	if (draft->route.with_source)
+	if (draft->ask_source)
 		flags |= BPF_FIB_LOOKUP_SRC;
 	draft->fib = draft->ask;
 	draft->route.source_known = true;

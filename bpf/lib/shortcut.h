@@ -53,24 +53,6 @@ static __always_inline __u32 endpoint_ifindex(const struct addr *a)
 	return endpoint ? endpoint->ifindex : 0;
 }
 
-/*
- * What is published as that port at an address of the host's. A port is published at all addresses or at single ones, never both: most
- * are at all, so that is what is asked for first.
- */
-static __always_inline struct published_value *published_at(const struct addr *host, __be16 port, __u8 proto)
-{
-	struct published_key key = { .port = port, .proto = proto };
-	struct published_value *found;
-
-	if (addr_is4(host))
-		addr_set4(&key.addr, 0);
-	found = bpf_map_lookup_elem(&published, &key);
-	if (found)
-		return found;
-	key.addr = *host;
-	return bpf_map_lookup_elem(&published, &key);
-}
-
 /* Is the sender, whose address it is, the container behind this veth? */
 static __always_inline bool shortcut_is_sender(struct __sk_buff *ctx, const struct shortcut_value *from)
 {

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "published.h"
 #include "shortcut.h"
 
 static __always_inline bool socket_is_ours(void *ctx)
