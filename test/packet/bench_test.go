@@ -161,14 +161,14 @@ func BenchmarkSession(b *testing.B) {
 	for _, six := range []bool{false, true} {
 		name := either(six, behaviour.IPv4, behaviour.IPv6)
 		f := family{world: newWorld(b, l, knobs{}), name: name, six: six}
-		begin := func(way string, begin func(*testing.B)) {
+		measure := func(way string, begin func(*testing.B)) {
 			// In the host's namespace, whose routes are asked: b.Run has a thread of its own.
 			b.Run(way+"/"+name, func(b *testing.B) {
 				check(b, l.host.Do(func() error { begin(b); return nil }))
 			})
 		}
-		begin("published", f.beginInward)
-		begin("masquerade", f.beginOutward)
+		measure("published", f.beginInward)
+		measure("masquerade", f.beginOutward)
 	}
 }
 

@@ -124,7 +124,7 @@ func TestShortcutsToTheHost(t *testing.T) {
 // A receiver that has no shortcut, since another address has its place, is still no stranger.
 func TestReceiverWithoutShortcut(t *testing.T) {
 	eachFamily(t, knobs{}, func(t *testing.T, f family) {
-		f.covers(t, "D08", "D09")
+		f.covers(t, "D08")
 		for _, name := range []string{"c2", "d1", "q2"} {
 			f.shortcut(t, f.container(name), bpf.VethwayShortcutValue{})
 		}
